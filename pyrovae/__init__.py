@@ -1,0 +1,87 @@
+"""pyrovae: variational autoencoders as three distributions and a bound, in Pyro.
+
+The rooms: `priors`, `likelihoods`, `posteriors`, `networks`, `objectives`, `schedules`, `models`,
+`data`, `training`, `evaluation`. Parts are imported from their rooms; the names below are found
+when they are first used, so that importing pyrovae costs nothing.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyrovae import (
+        data,
+        distributions,
+        evaluation,
+        likelihoods,
+        models,
+        networks,
+        objectives,
+        posteriors,
+        priors,
+        schedules,
+        training,
+    )
+    from pyrovae.evaluation import evaluate
+    from pyrovae.models import VAE
+    from pyrovae.saving import load, save
+    from pyrovae.training import fit
+
+_ROOMS = (
+    "data",
+    "distributions",
+    "evaluation",
+    "likelihoods",
+    "models",
+    "networks",
+    "objectives",
+    "posteriors",
+    "priors",
+    "schedules",
+    "training",
+)
+_NAMES = {
+    "VAE": "pyrovae.models",
+    "evaluate": "pyrovae.evaluation",
+    "fit": "pyrovae.training",
+    "load": "pyrovae.saving",
+    "save": "pyrovae.saving",
+}
+
+try:
+    __version__ = version("pyrovae")
+except PackageNotFoundError:  # run from a checkout that was never installed
+    __version__ = "0+unknown"
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"pyrovae.{name}")
+    if name in _NAMES:
+        return getattr(import_module(_NAMES[name]), name)
+    raise AttributeError(f"module 'pyrovae' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+__all__ = [
+    "VAE",
+    "data",
+    "distributions",
+    "evaluate",
+    "evaluation",
+    "fit",
+    "likelihoods",
+    "load",
+    "models",
+    "networks",
+    "objectives",
+    "posteriors",
+    "priors",
+    "save",
+    "schedules",
+    "training",
+]
