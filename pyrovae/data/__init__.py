@@ -1,0 +1,39 @@
+"""Data: sources, transforms, splits and batches.
+
+`load("digits")` reads a data set by name, `as_data` takes what a user has, and every `Data` is
+read in batches, each a dict of tensors.
+"""
+
+from pyrovae.data.arrays import Arrays
+from pyrovae.data.base import Data
+from pyrovae.data.conversion import as_data
+from pyrovae.data.datasets import DatasetData
+from pyrovae.data.digits import Digits
+from pyrovae.data.mnist import MNIST, FashionMNIST
+from pyrovae.data.shorthand import NAMES, load, source_for
+from pyrovae.data.source import Source, Splits, Suggestion
+from pyrovae.data.tensors import TensorData
+from pyrovae.data.torchvision_import import torchvision
+from pyrovae.data.transforms import Binarize, ToUnit, Transform, binarized
+
+__all__ = [
+    "MNIST",
+    "NAMES",
+    "Arrays",
+    "Binarize",
+    "Data",
+    "DatasetData",
+    "Digits",
+    "FashionMNIST",
+    "Source",
+    "Splits",
+    "Suggestion",
+    "TensorData",
+    "ToUnit",
+    "Transform",
+    "as_data",
+    "binarized",
+    "load",
+    "source_for",
+    "torchvision",
+]

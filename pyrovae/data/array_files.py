@@ -1,0 +1,113 @@
+"""Array files: reading `.npy` and `.npz` without ever unpickling anything."""
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from pyrovae.data.checks import nearest
+
+SUFFIXES = (".npy", ".npz")
+
+BESIDE = ("y", "observed")  # what is taken along from an .npz
+
+
+def read_file(path: Path, key: str) -> dict[str, np.ndarray[Any, Any]]:
+    """Return x, and y and observed where an `.npz` holds them.
+
+    Arguments:
+        path: the file.
+        key: which array of an `.npz` is x.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is not what its name says, holds Python objects, or no array `key`.
+    """
+    with _open(path) as file:
+        if path.suffix.lower() == ".npy":
+            return {"x": _array(path, file)}
+        with _archive(path, file) as archive:
+            found = {"x": _member(path, archive, key)}
+            held = _held(archive)
+            for name in BESIDE:
+                if name in held and name != key:
+                    found[name] = _member(path, archive, name)
+            return found
+
+
+def read_shape(path: Path, key: str) -> tuple[int, ...]:
+    """Return the shape of x from the head of the file, without reading its numbers.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is not what its name says, or holds no array `key`.
+    """
+    with _open(path) as file:
+        if path.suffix.lower() == ".npy":
+            return _head(path, file)
+        with _archive(path, file) as archive:
+            _check_key(path, archive, key)
+            with archive.open(f"{key}.npy") as member:
+                return _head(path, member)
+
+
+def _open(path: Path) -> IO[bytes]:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}: check the path, seen from {Path.cwd()}")
+    return path.open("rb")
+
+
+def _archive(path: Path, file: IO[bytes]) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
+    except zipfile.BadZipFile as error:
+        raise ValueError(_unsound(path, error)) from error
+
+
+def _held(archive: zipfile.ZipFile) -> list[str]:
+    return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+
+
+def _check_key(path: Path, archive: zipfile.ZipFile, key: str) -> None:
+    held = _held(archive)
+    if key not in held:
+        raise ValueError(
+            f"{path} holds the arrays {', '.join(held) or '(none)'}; got key={key!r}"
+            + nearest(key, held)
+        )
+
+
+def _member(path: Path, archive: zipfile.ZipFile, key: str) -> np.ndarray[Any, Any]:
+    _check_key(path, archive, key)
+    with archive.open(f"{key}.npy") as member:
+        return _array(path, member)
+
+
+def _array(path: Path, file: IO[bytes]) -> np.ndarray[Any, Any]:
+    try:
+        array: np.ndarray[Any, Any] = np.lib.format.read_array(file, allow_pickle=False)
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(_unsound(path, error)) from error
+    return array
+
+
+def _head(path: Path, file: IO[bytes]) -> tuple[int, ...]:
+    try:
+        version = np.lib.format.read_magic(file)
+        # the third version differs from the second in how it writes the names of fields alone
+        later = version != (1, 0)
+        read = np.lib.format.read_array_header_2_0 if later else np.lib.format.read_array_header_1_0
+        shape: tuple[int, ...] = read(file)[0]
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(_unsound(path, error)) from error
+    return shape
+
+
+def _unsound(path: Path, error: Exception) -> str:
+    reason = " ".join(str(error).split())
+    return (
+        f"{path} is no sound {path.suffix} file of numbers ({reason}): write it with numpy.save or "
+        f"numpy.savez, from arrays of numbers, since Python objects are never unpickled"
+    )

@@ -1,0 +1,137 @@
+"""Arrays in NumPy's own files, `.npy` and `.npz`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import final
+
+import torch
+from torch import Tensor
+
+from pyrovae.data.array_files import SUFFIXES, read_file, read_shape
+from pyrovae.data.base import Data
+from pyrovae.data.checks import checked
+from pyrovae.data.source import (
+    Source,
+    Splits,
+    Suggestion,
+    check_part,
+    check_seed,
+    cut,
+    split_rows,
+)
+from pyrovae.data.tensors import TensorData
+
+_LEVELS = 255
+_ROWS = 4096  # rows looked at in one go, which is what a look at the values costs in memory
+
+
+@final
+class Arrays(Source):
+    """The data in a `.npy` or `.npz` file; the latter may hold labels and a mask as well.
+
+    In an `.npz` the array `key` is x, of shape `[N, *event_shape]`; arrays called `y` (labels, -1
+    for unlabelled) and `observed` (which entries of x are known) are taken along when present, and
+    others are ignored. Python objects in a file are never unpickled.
+
+    Arguments:
+        path: the file.
+        valid: what to validate on, a count of data, or a float as a share of them; 0 for none.
+        test: what to test on, in the same way.
+        seed: seeds the permutation that splits the data.
+        key: which array of an `.npz` is x.
+
+    Raises:
+        ValueError: the path has another suffix, or a number is out of range.
+
+    Example:
+        >>> Arrays("measured.npz", valid=0)
+        Arrays('measured.npz', valid=0)
+    """
+
+    def __init__(
+        self,
+        path: str = "",
+        *,
+        valid: int | float = 0.1,
+        test: int | float = 0.1,
+        seed: int = 0,
+        key: str = "x",
+    ) -> None:
+        self.path = str(path)
+        self.valid = valid
+        self.test = test
+        self.seed = seed
+        self.key = key
+        check_part(self, "valid", valid, shares=True)
+        check_part(self, "test", test, shares=True)
+        check_seed(self, seed)
+        if self.path and self._file.suffix.lower() not in SUFFIXES:
+            raise ValueError(
+                f"Arrays expects the path of a {' or '.join(SUFFIXES)} file; got {self.path!r}"
+            )
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        shape = read_shape(self._file, self.key)
+        if not shape:
+            raise ValueError(f"{self.path} holds a single number; expected x of shape [N, ...]")
+        return shape[1:]
+
+    @property
+    def total_count(self) -> int | None:
+        found: int | None = self.suggestion.arguments.get("total_count")
+        return found
+
+    @property
+    def suggestion(self) -> Suggestion:
+        binary = counts = True
+        for values in _known_values(self._read()):
+            binary = binary and bool(((values == 0) | (values == 1)).all())
+            whole = values == values.round()
+            counts = counts and bool(((values >= 0) & (values <= _LEVELS) & whole).all())
+            if not (binary or counts):
+                break
+        if binary:
+            return Suggestion(likelihood="Bernoulli", reason="all values are 0 or 1")
+        if counts:
+            return Suggestion(
+                likelihood="Binomial",
+                arguments={"total_count": _LEVELS},
+                reason=f"all values are integers within 0..{_LEVELS}",
+            )
+        return Suggestion(
+            likelihood="Normal",
+            arguments={"scale": "shared"},
+            reason=f"the values are neither 0 or 1 nor integers within 0..{_LEVELS}",
+        )
+
+    def load(self) -> Splits:
+        tensors = self._read()
+        rows = split_rows(len(tensors["x"]), valid=self.valid, test=self.test, seed=self.seed)
+
+        def part(name: str, chosen: Tensor) -> Data:
+            taken = {key: value[chosen] for key, value in tensors.items()}
+            return TensorData(taken, description=f"{self._file.name}: {name}")
+
+        return cut(rows, part)
+
+    @property
+    def _file(self) -> Path:
+        if not self.path:
+            raise ValueError("Arrays needs the path of a file: Arrays('data.npz')")
+        return Path(self.path).expanduser()
+
+    def _read(self) -> dict[str, Tensor]:
+        try:
+            return checked(read_file(self._file, self.key))
+        except TypeError as error:  # an array of text, say, is a fault of the file
+            raise ValueError(f"{self.path}: {error}") from error
+
+
+def _known_values(tensors: dict[str, Tensor]) -> Iterator[Tensor]:
+    """Yield the known values of x, some rows at a time."""
+    x = tensors["x"]
+    for first in range(0, len(x), _ROWS):
+        rows = slice(first, first + _ROWS)
+        known = x[rows][tensors["observed"][rows]] if "observed" in tensors else x[rows]
+        yield known.to(torch.float64)

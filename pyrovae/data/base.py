@@ -1,0 +1,121 @@
+"""Data: one split, read in batches.
+
+A batch is a dict of tensors: `x`, always `index` (which datum each row is), and where present `y`
+(labels, -1 for unlabelled) and `observed` (which entries of x are known).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+KEYS = ("x", "y", "observed")
+UNLABELLED = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """How one epoch is read.
+
+    Arguments:
+        batch_size: the number of rows of a batch.
+        order: the data in the order they are read, of shape `[N]`; None for a stream.
+        seed: what worker processes are seeded with.
+        device: where batches go; None leaves them where the data are.
+        start: the number of the first batch.
+    """
+
+    batch_size: int
+    order: Tensor | None
+    seed: int
+    device: torch.device | None
+    start: int
+
+
+class Data(ABC):
+    """One split of a data set.
+
+    Every implementation says in `description`, in words for a report, what the data are.
+    """
+
+    description: str = ""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of data; a stream raises `TypeError`."""
+
+    @property
+    @abstractmethod
+    def event_shape(self) -> tuple[int, ...]:
+        """The shape of one x as a batch shows it."""
+
+    @property
+    @abstractmethod
+    def keys(self) -> tuple[str, ...]:
+        """The keys of a batch, "index" last."""
+
+    @property
+    def sized(self) -> bool:
+        """Whether the number of data is known; a stream has none and is never shuffled."""
+        return True
+
+    def steps(self, batch_size: int) -> int:
+        """Return the number of batches of one epoch, a smaller last one included."""
+        check_count("batch_size", batch_size, least=1)
+        return -(-len(self) // batch_size)
+
+    def batches(
+        self,
+        *,
+        batch_size: int,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        start: int = 0,
+    ) -> Iterator[dict[str, Tensor]]:
+        """Return one epoch of batches; the smaller last batch is kept.
+
+        The order is drawn when this method is called, not when the first batch is read.
+
+        Arguments:
+            batch_size: the number of rows.
+            generator: a CPU generator to draw a permutation from; None reads in order.
+            device: where the batches go; None leaves them where the data are.
+            start: how many batches to skip, of the same order: for resuming within an epoch.
+
+        Raises:
+            TypeError: a number is not an integer.
+            ValueError: `batch_size` is below one, or `start` below zero.
+        """
+        check_count("batch_size", batch_size, least=1)
+        check_count("start", start, least=0)
+        order = None
+        if self.sized:
+            count = len(self)
+            order = (
+                torch.arange(count)
+                if generator is None
+                else torch.randperm(count, generator=generator)
+            )
+        seed = 0 if generator is None else int(torch.randint(2**62, (), generator=generator))
+        place = None if device is None else torch.device(device)
+        epoch = Epoch(batch_size=batch_size, order=order, seed=seed, device=place, start=start)
+        return self._read(epoch)
+
+    @abstractmethod
+    def _read(self, epoch: Epoch) -> Iterator[dict[str, Tensor]]:
+        """Yield the batches of an epoch."""
+
+
+def check_count(name: str, value: int, *, least: int) -> None:
+    """Raise where a value is not an integer of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an integer; got {value!r} ({type(value).__name__})")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}; got {value}")
+
+
+def floating(x: Tensor) -> Tensor:
+    """Return integers and booleans in the default dtype and floating numbers as they are."""
+    return x if x.is_floating_point() else x.to(torch.get_default_dtype())

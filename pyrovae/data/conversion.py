@@ -1,0 +1,67 @@
+"""Conversion: whatever a user calls data, as `Data`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from pyrovae.data.base import Data
+from pyrovae.data.datasets import DatasetData
+from pyrovae.data.source import Source, Splits
+from pyrovae.data.tensors import TensorData
+
+
+def as_data(given: Any) -> Data:
+    """Return data from a tensor, an array, a dict of them, a torch `Dataset` or a source.
+
+    `Data` are returned as they are, a `Source` gives its training split, and a `TensorDataset`
+    of x or (x, y) is read as the tensors it holds.
+
+    Arguments:
+        given: the data.
+
+    Raises:
+        TypeError: data of an unknown kind.
+        ValueError: a key, a shape or a value is wrong.
+
+    Example:
+        >>> as_data(np.zeros((5, 3))).event_shape
+        (3,)
+        >>> as_data({"X": np.zeros((5, 3))})
+        Traceback (most recent call last):
+        ValueError: data have the keys x, y, observed; got 'X'; did you mean 'x'?
+    """
+    if isinstance(given, Data):
+        return given
+    if isinstance(given, Source):
+        return given.load().train
+    if isinstance(given, Tensor | np.ndarray):
+        return TensorData({"x": given})
+    if isinstance(given, Mapping):
+        return TensorData(given)
+    if isinstance(given, TensorDataset) and len(given.tensors) <= 2:
+        return TensorData(dict(zip(("x", "y"), given.tensors, strict=False)))
+    if isinstance(given, Dataset):
+        return DatasetData(given)
+    raise TypeError(
+        f"data must be a tensor, an array, a dict with the keys x, y and observed, a torch "
+        f"Dataset or a source; got {type(given).__name__}{_remedy(given)}"
+    )
+
+
+def _remedy(given: object) -> str:
+    if isinstance(given, DataLoader):
+        return ": pass its dataset, loader.dataset"
+    if isinstance(given, str):
+        return f": read it with pyrovae.data.load({given!r})"
+    if isinstance(given, Splits):
+        return ": pass one of them, such as splits.train"
+    if isinstance(given, type) and issubclass(given, Source):
+        return f": call it, {given.__name__}()"
+    if isinstance(given, tuple):
+        return ": name its parts, {'x': x, 'y': y}"
+    if hasattr(given, "to_numpy"):
+        return ": convert it with .to_numpy()"
+    return ": convert it with torch.as_tensor or numpy.asarray"

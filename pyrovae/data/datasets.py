@@ -1,0 +1,196 @@
+"""Data behind a torch `Dataset`, read item by item through a `DataLoader`."""
+
+import itertools
+import random
+from collections.abc import Iterator, Mapping, Sized
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from pyrovae.data.base import KEYS, UNLABELLED, Data, Epoch, check_count, floating
+from pyrovae.data.checks import as_tensor, check_finite, check_observed, checked_labels, nearest
+
+
+class DatasetData(Data):
+    """One split behind a torch `Dataset`.
+
+    An item is x alone (a tensor, an array, a number or a PIL image), a tuple `(x, y)`, or a dict
+    with the keys x, y and observed. Images become `[channels, height, width]` with their grey
+    levels as they are. Integers become floating in the default dtype.
+
+    A map-style `Dataset` is read in our order. An `IterableDataset` is a stream: it has no length
+    (`len` and `steps` raise `TypeError`), is never shuffled, `index` counts arrivals, and skipping
+    batches reads them all the same.
+
+    Arguments:
+        dataset: the torch data set.
+        workers: how many processes read items; 0 reads them in this one. Random augmentation in
+            workers is seeded from the generator of the epoch, but starts afresh on resuming; a
+            stream must share itself out among its workers.
+        description: what the data are, in words.
+
+    Raises:
+        TypeError: not a torch `Dataset`, one without length, or an item of an unknown kind.
+        ValueError: the data set is empty, or an item has a wrong key, shape or value.
+
+    Example:
+        >>> from torch.utils.data import TensorDataset
+        >>> data = DatasetData(TensorDataset(torch.ones(3, 2), torch.tensor([0, 1, 2])))
+        >>> data.event_shape, data.keys
+        ((2,), ('x', 'y', 'index'))
+        >>> next(data.batches(batch_size=2))["y"]
+        tensor([0, 1])
+    """
+
+    def __init__(self, dataset: Dataset[Any], *, workers: int = 0, description: str = "") -> None:
+        if not isinstance(dataset, Dataset):
+            raise TypeError(f"DatasetData expects a torch Dataset; got {type(dataset).__name__}")
+        check_count("workers", workers, least=0)
+        self.dataset = dataset
+        self.workers = workers
+        self.description = description
+        self._stream = isinstance(dataset, IterableDataset)
+        if not self._stream and not isinstance(dataset, Sized):
+            raise TypeError(
+                f"{type(dataset).__name__} has no length: define __len__, or make it an "
+                f"IterableDataset to read it as a stream"
+            )
+        self._first = self._look()
+
+    def __repr__(self) -> str:
+        return f"DatasetData({type(self.dataset).__name__}, workers={self.workers})"
+
+    def __len__(self) -> int:
+        if isinstance(self.dataset, Sized) and not self._stream:
+            return len(self.dataset)
+        raise TypeError(
+            f"{type(self.dataset).__name__} is a stream without length: give the number of steps, "
+            f"or use a map-style Dataset"
+        )
+
+    @property
+    def sized(self) -> bool:
+        return not self._stream
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        return tuple(self._first["x"].shape)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (*self._first, "index")
+
+    def _look(self) -> dict[str, Tensor]:
+        """Return the first item; an augmentation may draw, so random states are put back."""
+        states = random.getstate(), np.random.get_state()
+        with torch.random.fork_rng(devices=[]):
+            if isinstance(self.dataset, IterableDataset):
+                items = list(itertools.islice(self.dataset, 1))
+            else:
+                items = [self.dataset[0]] if len(self) else []
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        if not items:
+            raise ValueError(f"data must not be empty; {type(self.dataset).__name__} has no items")
+        return {key: value[0] for key, value in collated(items).items()}
+
+    def _read(self, epoch: Epoch) -> Iterator[dict[str, Tensor]]:
+        common: dict[str, Any] = {
+            "num_workers": self.workers,
+            "collate_fn": collated,
+            # of its own: a loader without one draws its seed from the caller's random state
+            "generator": torch.Generator().manual_seed(epoch.seed),
+        }
+        if epoch.order is None:
+            loader: DataLoader[Any] = DataLoader(
+                self.dataset, batch_size=epoch.batch_size, **common
+            )
+            skipped = epoch.start
+        else:
+            chunks = torch.split(epoch.order, epoch.batch_size)[epoch.start :]
+            sampler = [chunk.tolist() for chunk in chunks]
+            loader = DataLoader(self.dataset, batch_sampler=sampler, **common)
+            skipped = 0
+        first = epoch.start * epoch.batch_size
+        for read in itertools.islice(loader, skipped, None):
+            index = torch.arange(first, first + len(read["x"]))
+            first += len(index)
+            batch = {**read, "index": index if epoch.order is None else epoch.order[index]}
+            if epoch.device is not None:
+                batch = {key: value.to(epoch.device) for key, value in batch.items()}
+            yield {**batch, "x": floating(batch["x"])}
+
+
+def as_item(item: object) -> dict[str, Tensor]:
+    """Return one item of a data set as a dict of tensors without a batch dimension.
+
+    Example:
+        >>> as_item((np.zeros((8, 8), dtype="uint8"), None))["y"]
+        tensor(-1)
+    """
+    if isinstance(item, Mapping):
+        given = dict(item)
+    elif isinstance(item, tuple):
+        if len(item) not in (1, 2):
+            raise TypeError(
+                f"an item of a data set must be x, (x, y) or a dict; got a tuple of {len(item)}: "
+                f"return a dict with the keys {', '.join(KEYS)}"
+            )
+        given = dict(zip(KEYS, item, strict=False))
+    else:
+        given = {"x": item}
+    for key in given:
+        if key not in KEYS:
+            raise ValueError(
+                f"an item of a data set has the keys {', '.join(KEYS)}; got {key!r}"
+                + nearest(key, KEYS)
+            )
+    if "x" not in given:
+        raise ValueError(f"an item of a data set needs a key 'x'; got the keys {list(given)}")
+    return {key: _value(key, given[key]) for key in KEYS if key in given}
+
+
+def _value(key: str, value: Any) -> Tensor:
+    if value is None and key == "y":
+        return torch.tensor(UNLABELLED)
+    if hasattr(value, "getbands"):  # a PIL image, told without importing PIL
+        pixels = np.array(value.convert("RGB") if value.mode == "P" else value)
+        value = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+    if isinstance(value, bool | int | float):
+        value = torch.tensor(value)
+    return as_tensor(key, value)
+
+
+def collated(items: list[object]) -> dict[str, Tensor]:
+    """Stack the items of a batch, with the checks that data in memory undergo once.
+
+    Example:
+        >>> collated([(torch.zeros(2), 1), (torch.ones(2), 0)])["y"]
+        tensor([1, 0])
+    """
+    read = [as_item(item) for item in items]
+    batch = {}
+    for key in read[0]:
+        if any(one.keys() != read[0].keys() for one in read):
+            raise ValueError(
+                f"all items of a data set must have the same keys, with y = {UNLABELLED} or None "
+                f"where there is no label; got {sorted({tuple(one) for one in read})}"
+            )
+        shapes = {tuple(one[key].shape) for one in read}
+        if len(shapes) > 1:
+            raise ValueError(
+                f"all items of a data set must have one shape; got {key} of shapes "
+                f"{sorted(shapes)}: crop, resize or pad them in the data set"
+            )
+        batch[key] = torch.stack([one[key] for one in read])
+    if "y" in batch:
+        batch["y"] = checked_labels(batch["y"])
+    if "observed" in batch:
+        x = batch["x"]
+        check_observed(batch["observed"], x)
+        batch["x"] = torch.where(batch["observed"], x, torch.zeros((), dtype=x.dtype))
+    check_finite(batch["x"])
+    return batch

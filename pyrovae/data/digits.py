@@ -1,0 +1,85 @@
+"""The handwritten digits that come with scikit-learn: real data that need no download."""
+
+from typing import final
+
+import torch
+
+from pyrovae.data.base import Data
+from pyrovae.data.source import (
+    Source,
+    Splits,
+    Suggestion,
+    check_part,
+    check_seed,
+    cut,
+    split_rows,
+)
+from pyrovae.data.tensors import TensorData
+
+_LEVELS = 16
+
+
+@final
+class Digits(Source):
+    """1797 handwritten digits of 8x8 pixels with grey levels 0..16, and labels.
+
+    Alpaydin and Kaynak (1998), "Optical recognition of handwritten digits", UCI repository: each
+    pixel counts the black ones among the 4x4 pixels of the scanned image that it covers, whence
+    the binomial likelihood.
+
+    Arguments:
+        valid: how many images to validate on; 0 for none.
+        test: how many images to test on; 0 for none.
+        seed: seeds the permutation that splits the images.
+
+    Raises:
+        ValueError: a size is negative, or none would be left to train on.
+
+    Example:
+        >>> source = Digits(test=397)
+        >>> source
+        Digits(test=397)
+        >>> source.event_shape, source.total_count, source.suggestion.likelihood
+        ((1, 8, 8), 16, 'Binomial')
+        >>> train, valid, test = source.load()
+        >>> len(train), len(valid), len(test)
+        (1200, 200, 397)
+    """
+
+    def __init__(self, *, valid: int = 200, test: int = 400, seed: int = 0) -> None:
+        self.valid = valid
+        self.test = test
+        self.seed = seed
+        check_part(self, "valid", valid)
+        check_part(self, "test", test)
+        check_seed(self, seed)
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        return (1, 8, 8)
+
+    @property
+    def total_count(self) -> int | None:
+        return _LEVELS
+
+    @property
+    def suggestion(self) -> Suggestion:
+        return Suggestion(
+            likelihood="Binomial",
+            arguments={"total_count": _LEVELS},
+            reason="a grey level counts the black ones among 16 scanned pixels",
+        )
+
+    def load(self) -> Splits:
+        from sklearn.datasets import load_digits
+
+        read = load_digits()
+        x = torch.from_numpy(read.images).to(torch.uint8)[:, None]
+        y = torch.from_numpy(read.target).to(torch.int64)
+        rows = split_rows(len(x), valid=self.valid, test=self.test, seed=self.seed)
+
+        def part(name: str, chosen: torch.Tensor) -> Data:
+            said = f"handwritten digits of scikit-learn, grey levels 0..{_LEVELS}: {name}"
+            return TensorData({"x": x[chosen], "y": y[chosen]}, description=said)
+
+        return cut(rows, part)

@@ -1,0 +1,169 @@
+"""Torch data sets of every kind read like data in memory."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import Dataset, IterableDataset, TensorDataset
+
+from pyrovae.data import DatasetData, TensorData
+
+
+class Listed(Dataset):
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, row):
+        return self.items[row]
+
+
+class Noisy(Listed):
+    def __getitem__(self, row):
+        return torch.randn(2) + random.random() + np.random.rand()
+
+
+class Streamed(IterableDataset):
+    def __init__(self, items):
+        self.items = items
+
+    def __iter__(self):
+        return iter(self.items)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+X = torch.arange(20, dtype=torch.uint8).view(10, 2)
+Y = torch.arange(10)
+
+
+@pytest.mark.parametrize("start", [0, 2])
+@pytest.mark.parametrize("seed", [None, 7])
+def test_reads_like_data_in_memory(start, seed):
+    def read(data):
+        order = None if seed is None else generator(seed)
+        return list(data.batches(batch_size=3, generator=order, start=start))
+
+    held = read(TensorData({"x": X, "y": Y}))
+    for batch, truth in zip(read(DatasetData(TensorDataset(X, Y))), held, strict=True):
+        assert batch.keys() == truth.keys()
+        for key in truth:
+            assert torch.equal(batch[key], truth[key])
+            assert batch[key].dtype == truth[key].dtype
+
+
+def test_workers_read_the_same():
+    data = DatasetData(TensorDataset(X, Y), workers=1)
+    batches = list(data.batches(batch_size=4, generator=generator(3)))
+    order = torch.randperm(10, generator=generator(3))
+    assert torch.equal(torch.cat([batch["index"] for batch in batches]), order)
+    assert torch.equal(torch.cat([batch["y"] for batch in batches]), order)
+
+
+IMAGE = np.arange(12, dtype=np.uint8).reshape(3, 4)
+
+
+@pytest.mark.parametrize(
+    ("item", "keys", "shape"),
+    [
+        (torch.zeros(2, 3), ("x",), (2, 3)),
+        (np.zeros(4, dtype=np.float64), ("x",), (4,)),
+        (1.5, ("x",), ()),
+        ((torch.zeros(2),), ("x",), (2,)),
+        ((torch.zeros(2), 3), ("x", "y"), (2,)),
+        ((torch.zeros(2), np.int64(3)), ("x", "y"), (2,)),
+        ((torch.zeros(2), None), ("x", "y"), (2,)),
+        ({"y": 1, "x": torch.zeros(2)}, ("x", "y"), (2,)),
+        (
+            {"x": torch.tensor([1.0, float("nan")]), "observed": torch.tensor([True, False])},
+            ("x", "observed"),
+            (2,),
+        ),
+        (Image.fromarray(IMAGE), ("x",), (1, 3, 4)),
+        ((Image.fromarray(np.stack([IMAGE] * 3, -1)), 2), ("x", "y"), (3, 3, 4)),
+        (Image.fromarray(IMAGE).convert("P"), ("x",), (3, 3, 4)),
+    ],
+)
+def test_kinds_of_items(item, keys, shape):
+    data = DatasetData(Listed([item] * 3))
+    assert data.keys == (*keys, "index")
+    assert data.event_shape == shape
+    batch = next(data.batches(batch_size=2))
+    assert tuple(batch) == data.keys
+    assert batch["x"].shape == (2, *shape)
+    assert batch["x"].is_floating_point()
+    assert batch["x"].isfinite().all()
+
+
+def test_grey_levels_of_images_are_kept():
+    batch = next(DatasetData(Listed([Image.fromarray(IMAGE)])).batches(batch_size=1))
+    assert torch.equal(batch["x"][0, 0], torch.from_numpy(IMAGE).float())
+
+
+def test_a_stream_has_no_length_and_no_shuffling():
+    data = DatasetData(Streamed(list(X)))
+    assert not data.sized
+    with pytest.raises(TypeError, match="is a stream without length"):
+        len(data)
+    with pytest.raises(TypeError, match="is a stream without length"):
+        data.steps(4)
+    batches = list(data.batches(batch_size=4, generator=generator(1)))
+    assert torch.equal(torch.cat([batch["x"] for batch in batches]), X.float())
+    assert torch.cat([batch["index"] for batch in batches]).tolist() == list(range(10))
+    late = list(data.batches(batch_size=4, start=2))
+    assert late[0]["index"].tolist() == [8, 9]
+    assert torch.equal(late[0]["x"], X[8:].float())
+
+
+def test_reading_leaves_the_callers_random_state():
+    torch.manual_seed(0)
+    random.seed(0)
+    np.random.seed(0)
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
+    DatasetData(Noisy([0] * 3))  # one item is looked at, and draws
+    for data in (DatasetData(Listed(list(X))), DatasetData(Streamed(list(X)))):
+        list(data.batches(batch_size=4, generator=generator()))
+        list(data.batches(batch_size=4))
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert random.getstate() == before[1]
+    assert (np.random.get_state()[1] == before[2]).all()
+
+
+class Endless(Dataset):
+    def __getitem__(self, row):
+        return torch.zeros(2)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "error", "said"),
+    [
+        ([1, 2], TypeError, r"expects a torch Dataset; got list"),
+        (Endless(), TypeError, r"Endless has no length: define __len__"),
+        (Listed([]), ValueError, r"must not be empty; Listed has no items"),
+        (Streamed([]), ValueError, r"must not be empty; Streamed has no items"),
+        (Listed([(1, 2, 3)]), TypeError, r"x, \(x, y\) or a dict; got a tuple of 3"),
+        (Listed([{"x": 1.0, "lable": 1}]), ValueError, r"keys x, y, observed; got 'lable'"),
+        (Listed([{"y": 1}]), ValueError, r"needs a key 'x'; got the keys \['y'\]"),
+        (Listed(["word"]), TypeError, r"x must be a tensor or a NumPy array; got str"),
+        (Listed([torch.tensor(float("inf"))]), ValueError, r"NaN or infinity in 1 of 1"),
+        (Listed([(torch.zeros(2), 0.5)]), TypeError, r"y must hold integer labels"),
+    ],
+)
+def test_refusals(dataset, error, said):
+    with pytest.raises(error, match=said):
+        DatasetData(dataset)
+
+
+def test_refused_batches():
+    ragged = DatasetData(Listed([torch.zeros(2), torch.zeros(3)]))
+    with pytest.raises(ValueError, match=r"one shape; got x of shapes \[\(2,\), \(3,\)\]: crop"):
+        next(ragged.batches(batch_size=2))
+    mixed = DatasetData(Listed([(torch.zeros(2), 1), torch.zeros(2)]))
+    with pytest.raises(ValueError, match=r"must have the same keys, with y = -1 or None"):
+        next(mixed.batches(batch_size=2))
