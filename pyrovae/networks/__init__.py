@@ -1,0 +1,9 @@
+"""Networks: descriptions that build a module from an input shape and an output shape."""
+
+from pyrovae.networks.conv import Conv
+from pyrovae.networks.folded import Folded, autocast, frozen_statistics
+from pyrovae.networks.gated_mlp import GatedMLP
+from pyrovae.networks.mlp import MLP
+from pyrovae.networks.network import Network
+
+__all__ = ["MLP", "Conv", "Folded", "GatedMLP", "Network", "autocast", "frozen_statistics"]

@@ -1,0 +1,122 @@
+"""Folding: the one place where shapes, precision and normalisation meet a network.
+
+Pyro adds dimensions on the left of the batch, for particles and for enumerated variables. Layers
+such as convolutions and batch normalisation take one batch dimension only, so all leading
+dimensions are folded into one before a network and unfolded behind it.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+Shape = tuple[int, ...]
+Builder = Callable[[Shape, Shape], nn.Module]
+
+_AUTOCAST: ContextVar[torch.dtype | None] = ContextVar("pyrovae_autocast", default=None)
+
+
+class Folded(nn.Module):
+    """A network on `[*batch, *in_shape]` for any number of batch dimensions.
+
+    Its output is shifted by the buffer `offset`, which starts at zero and which a model sets once
+    to where its data lie, so that training begins at the mean of the data with any network. It
+    leaves in float32 where the network ran in a lower precision.
+
+    Arguments:
+        builder: builds the network from the two shapes, such as `MLP((400,))`.
+        in_shape: the shape of one input.
+        out_shape: the shape of one output.
+        owner: what the network is for, named in errors.
+
+    Raises:
+        TypeError: the builder did not build a module.
+        ValueError: when called, an input or the network's output has another shape.
+
+    Example:
+        >>> from pyrovae.networks import Conv
+        >>> net = Folded(Conv((8,)), (3,), (1, 9, 9), owner="decoder")
+        >>> net(torch.zeros(7, 5, 3)).shape
+        torch.Size([7, 5, 1, 9, 9])
+    """
+
+    offset: Tensor
+
+    def __init__(self, builder: Builder, in_shape: Shape, out_shape: Shape, *, owner: str) -> None:
+        super().__init__()
+        self.in_shape = tuple(in_shape)
+        self.out_shape = tuple(out_shape)
+        self.owner = owner
+        self.description = repr(builder)
+        if not callable(builder):
+            raise TypeError(
+                f"{owner} expects a network such as MLP((400, 400)) or a function "
+                f"(in_shape, out_shape) -> nn.Module; got {builder!r}"
+            )
+        network = builder(self.in_shape, self.out_shape)
+        if not isinstance(network, nn.Module):
+            raise TypeError(
+                f"{owner} {self.description} built {type(network).__name__} for shapes "
+                f"{self.in_shape} to {self.out_shape}; expected a torch.nn.Module"
+            )
+        self.network = network
+        self.register_buffer("offset", torch.zeros(self.out_shape))
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Apply the network to `[*batch, *in_shape]`."""
+        depth = value.dim() - len(self.in_shape)
+        batch = value.shape[: max(depth, 0)]
+        if depth < 0 or value.shape[depth:] != self.in_shape:
+            raise ValueError(
+                f"{self.owner} expects input of shape [..., {_listed(self.in_shape)}]; "
+                f"got [{_listed(value.shape)}]"
+            )
+        if not value.is_floating_point():
+            value = value.to(self.offset.dtype)
+        folded = value if len(batch) == 1 else value.reshape(-1, *self.in_shape)
+        dtype = _AUTOCAST.get()
+        if dtype is None:
+            output = self.network(folded)
+        else:
+            with torch.autocast(value.device.type, dtype=dtype):
+                output = self.network(folded)
+        if output.shape != (folded.shape[0], *self.out_shape):
+            raise ValueError(
+                f"{self.owner} {self.description} took [{_listed(folded.shape)}] to "
+                f"[{_listed(output.shape)}]; expected [{folded.shape[0]}, "
+                f"{_listed(self.out_shape)}]"
+            )
+        if output.dtype in (torch.bfloat16, torch.float16):
+            output = output.float()
+        output = output + self.offset
+        return output if len(batch) == 1 else output.reshape(*batch, *self.out_shape)
+
+
+@contextmanager
+def autocast(dtype: torch.dtype | None) -> Iterator[None]:
+    """Run the networks, and only the networks, in a lower precision inside this context."""
+    token = _AUTOCAST.set(dtype)
+    try:
+        yield
+    finally:
+        _AUTOCAST.reset(token)
+
+
+@contextmanager
+def frozen_statistics(module: nn.Module) -> Iterator[None]:
+    """Let batch normalisation read its running statistics, and not move them, in this context."""
+    training = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.training]
+    for layer in training:
+        layer.training = False
+    try:
+        yield
+    finally:
+        for layer in training:
+            layer.training = True
+
+
+def _listed(shape: Shape | torch.Size) -> str:
+    return ", ".join(map(str, shape))

@@ -1,0 +1,64 @@
+"""Network: a description that builds a module once the shapes are known."""
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+from torch import nn
+
+from pyrovae.declared import Declared
+
+Shape = tuple[int, ...]
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "tanh"]
+
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+    "tanh": nn.Tanh,
+}
+
+
+class Network(Declared, ABC):
+    """A description of a network: called with the two shapes, it builds the module.
+
+    A network knows nothing of probability. What it builds takes `[batch, *in_shape]` to
+    `[batch, *out_shape]`; more leading dimensions are folded by `Folded`, around every network.
+    """
+
+    @abstractmethod
+    def __call__(self, in_shape: Shape, out_shape: Shape) -> nn.Module:
+        """Build the module that takes `[batch, *in_shape]` to `[batch, *out_shape]`."""
+
+
+def activation_module(network: Network, name: str) -> nn.Module:
+    """Return a new module for an activation by its name in torch, in lower case."""
+    if name not in _ACTIVATIONS:
+        raise ValueError(
+            f"{type(network).__name__} expects an activation among {sorted(_ACTIVATIONS)}; "
+            f"got {name!r}"
+        )
+    return _ACTIVATIONS[name]()
+
+
+def widths(network: Network, name: str, values: tuple[int, ...]) -> tuple[int, ...]:
+    """Return layer widths as a tuple, checked to be positive integers."""
+    checked = tuple(values) if isinstance(values, list | tuple) else (values,)
+    if any(isinstance(value, bool) or not isinstance(value, int) or value < 1 for value in checked):
+        raise ValueError(
+            f"{type(network).__name__} expects {name} to be positive integers; got {values!r}"
+        )
+    return checked
+
+
+def linear(in_features: int, out_features: int) -> nn.Linear:
+    """Return a linear map with Glorot-uniform weights and a zero bias.
+
+    Glorot and Bengio, 2010.
+    """
+    layer = nn.Linear(in_features, out_features)
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
