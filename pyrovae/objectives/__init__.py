@@ -1,0 +1,24 @@
+"""Objectives: bounds on log p(x), each a short function of one record of terms."""
+
+from pyrovae.objectives.elbo import ELBO
+from pyrovae.objectives.iwae import IWAE
+from pyrovae.objectives.kl import analytic_kl, kl_rule
+from pyrovae.objectives.objective import Measurement, Objective, ObjectiveModule
+from pyrovae.objectives.parameters import LocalParameters, is_local
+from pyrovae.objectives.terms import Site, Terms
+from pyrovae.objectives.tracing import trace_terms
+
+__all__ = [
+    "ELBO",
+    "IWAE",
+    "LocalParameters",
+    "Measurement",
+    "Objective",
+    "ObjectiveModule",
+    "Site",
+    "Terms",
+    "analytic_kl",
+    "is_local",
+    "kl_rule",
+    "trace_terms",
+]

@@ -1,0 +1,98 @@
+"""The evidence lower bound, with a weight on the KL term."""
+
+import torch
+from torch import Tensor
+
+from pyrovae.objectives.objective import Measurement, Objective
+from pyrovae.objectives.terms import Policy, Site, Terms
+from pyrovae.schedules import Schedule, as_schedule
+
+
+class ELBO(Objective):
+    r"""The evidence lower bound, `E_q[log p(x | z)] - beta KL(q(z | x) || p(z))`.
+
+    References:
+        Kingma and Welling, 2014, arXiv:1312.6114; beta: Higgins et al., 2017; free bits: Kingma et
+        al., 2016, arXiv:1606.04934.
+
+    Arguments:
+        beta: the weight of the KL term, a number or a schedule of the step; zero is legal.
+        kl: "analytic" takes the closed form and raises where none exists, "sampled" takes
+            `log q - log p` at the draws, "auto" the closed form wherever it exists.
+        particles: how many draws the expectation is averaged over, K.
+        free_bits: a floor lambda, in nats for each latent dimension: the KL term becomes
+            `sum_j max(lambda, mean of KL_j over the batch)`. The mean is over the batch of one
+            process.
+
+    Raises:
+        ValueError: an argument is out of range; or, when it is used, no closed form exists for
+            `kl="analytic"`, or the KL does not split into dimensions for `free_bits`.
+
+    Example:
+        >>> from pyrovae.schedules import Ramp
+        >>> ELBO(beta=Ramp(0, 1, steps=100), free_bits=0.1)
+        ELBO(beta=Ramp(steps=100), free_bits=0.1)
+    """
+
+    def __init__(
+        self,
+        *,
+        beta: float | Schedule = 1.0,
+        kl: Policy = "auto",
+        particles: int = 1,
+        free_bits: float = 0.0,
+    ) -> None:
+        super().__init__(particles=particles)
+        if kl not in ("auto", "analytic", "sampled"):
+            raise ValueError(f"ELBO expects kl to be 'auto', 'analytic' or 'sampled'; got {kl!r}")
+        if isinstance(free_bits, bool) or not 0.0 <= free_bits < float("inf"):
+            raise ValueError(
+                f"ELBO expects free_bits to be a finite number of nats of at least 0; "
+                f"got {free_bits!r}"
+            )
+        self._schedule = as_schedule(beta)
+        for end in (self._schedule.final, getattr(self._schedule, "start", 0.0)):
+            if end < 0.0:
+                raise ValueError(f"ELBO expects beta of at least 0; got {beta!r}")
+        self.beta = beta
+        self.kl: Policy = kl
+        self.free_bits = free_bits
+
+    def measure(self, terms: Terms, step: Tensor | None = None) -> Measurement:
+        """Return the weighted bound of each datum; see `Objective.measure`."""
+        beta = self._schedule.final if step is None else self._schedule(step)
+        reconstruction = terms.log_likelihood.mean(-2)
+        kl = terms.divergence(self.kl).mean(-2)
+        penalty = kl
+        if self.free_bits > 0.0:
+            floored = [_floored(site, self.free_bits, self.kl) for site in terms.latent.values()]
+            penalty = sum(floored[1:], floored[0]).expand_as(kl)
+        bound = reconstruction - beta * penalty
+        return Measurement(
+            bound=bound,
+            logged={
+                "loss": -bound.mean(),
+                "elbo": (reconstruction - kl).mean(),
+                "reconstruction": reconstruction.mean(),
+                "kl": kl.mean(),
+                "beta": torch.as_tensor(beta),
+            },
+        )
+
+    def method(self, terms: Terms) -> dict[str, str]:
+        """Return for each latent site whether its KL is taken "analytic" or "sampled"."""
+        return terms.method(self.kl)
+
+
+def _floored(site: Site, floor: float, policy: Policy) -> Tensor:
+    """Return the site's KL with each dimension's batch mean floored, 0-dimensional."""
+    terms = site.kl_per_dimension(policy)
+    if terms is None:
+        raise ValueError(
+            f"free_bits floors the KL of each latent dimension, but at site '{site.name}' the "
+            f"posterior or the prior does not factorise over dimensions; use free_bits=0 or "
+            f"factorised parts such as MeanFieldNormal with StandardNormal"
+        )
+    event_dim = len(site.guide.event_shape) if site.guide is not None else 0
+    per_dimension = terms.flatten(0, terms.dim() - event_dim - 1).mean(0)
+    return per_dimension.clamp(min=floor).sum()

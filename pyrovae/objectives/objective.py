@@ -1,0 +1,172 @@
+"""Objective: the base of all bounds, an immutable `pyro.infer.ELBO` on the terms record."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyro.infer
+import torch
+from pyro.infer.elbo import ELBOModule
+from pyro.infer.enum import get_importance_trace
+from torch import Tensor
+
+from pyrovae.declared import Declared
+from pyrovae.objectives.parameters import LocalParameters
+from pyrovae.objectives.terms import Terms
+from pyrovae.objectives.tracing import trace_terms
+
+Program = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What an objective makes of one record.
+
+    Arguments:
+        bound: the quantity to be raised, for each datum, shape `[batch]`, in nats.
+        logged: named quantities worth a line in a log, 0-dimensional means over the batch.
+    """
+
+    bound: Tensor
+    logged: Mapping[str, Tensor]
+
+
+class Objective(Declared, pyro.infer.ELBO, ABC):
+    """A bound on the evidence, as a short function of the terms record.
+
+    It follows Pyro's convention that a loss is summed over the batch: `loss`, `loss_and_grads` and
+    `differentiable_loss` serve `pyro.infer.SVI`, and `objective(model, guide)` is a module whose
+    `forward` returns the differentiable loss. Settings do not change after construction; under
+    plain `SVI` the objective counts its own steps for the schedules, privately.
+
+    Arguments:
+        particles: how many draws of the guide each datum gets.
+
+    Raises:
+        ValueError: the number of particles is not a positive integer.
+    """
+
+    def __init__(self, *, particles: int) -> None:
+        if isinstance(particles, bool) or not isinstance(particles, int) or particles < 1:
+            raise ValueError(
+                f"{type(self).__name__} expects particles to be a positive integer; "
+                f"got {particles!r}"
+            )
+        super().__init__(  # type: ignore[no-untyped-call]
+            num_particles=particles, max_plate_nesting=1, vectorize_particles=True
+        )
+        self.particles = particles
+        self._calls = 0
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not name.startswith("_") and name in self.__dict__ and name != "max_plate_nesting":
+            raise AttributeError(
+                f"{type(self).__name__} is immutable: make a new one with {name}={value!r}"
+            )
+        super().__setattr__(name, value)
+
+    @abstractmethod
+    def measure(self, terms: Terms, step: Tensor | None = None) -> Measurement:
+        """Return the bound of each datum and the quantities to log.
+
+        Arguments:
+            terms: the record of one run of guide and model.
+            step: the training step as a 0-dimensional tensor, or None for the end of all
+                schedules, which is what validation reads.
+        """
+
+    def method(self, terms: Terms) -> dict[str, str]:
+        """Return for each latent site whether its KL is taken "analytic" or "sampled"."""
+        return terms.method("sampled")
+
+    def trace(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> Terms:
+        """Run the programs and return their record, checked for a gradient where one is wanted."""
+        terms = trace_terms(model, guide, args, kwargs, particles=self.particles)
+        if torch.is_grad_enabled():
+            terms.require_gradient()
+        return terms
+
+    def differentiable_loss(
+        self, model: Program, guide: Program, *args: Any, **kwargs: Any
+    ) -> Tensor:
+        """Return the loss, summed over the batch, with its gradient (Pyro's convention)."""
+        terms = self.trace(model, guide, *args, **kwargs)
+        return -self.measure(terms, torch.tensor(self._calls)).bound.sum()
+
+    def loss(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> float:
+        """Return the loss, summed over the batch, as a number (Pyro's convention)."""
+        with torch.no_grad():
+            return self.differentiable_loss(model, guide, *args, **kwargs).item()
+
+    def loss_and_grads(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> float:
+        """Return the loss as a number and add its gradient to the parameters (Pyro's convention).
+
+        Each call counts as one step for the schedules of this objective.
+        """
+        loss = self.differentiable_loss(model, guide, *args, **kwargs)
+        if loss.requires_grad:
+            loss.backward()
+        self._calls += 1
+        return loss.item()
+
+    def __call__(self, model: Program, guide: Program) -> "ObjectiveModule":
+        """Return the objective of a pair of programs as a module."""
+        return ObjectiveModule(self, model, guide)
+
+    def _get_trace(self, model: Program, guide: Program, args: Any, kwargs: Any) -> Any:
+        """Return Pyro's pair of traces, which its base class asks for and we do not use."""
+        return get_importance_trace("flat", self.max_plate_nesting, model, guide, args, kwargs)
+
+
+class ObjectiveModule(ELBOModule):
+    """An objective bound to a model and a guide; `forward(batch)` is the loss, summed.
+
+    Its parameters are those of the two programs. The buffer `step` is what schedules read; `fit`
+    sets it, and other loops may. Pyro's parameter store is neither read nor written.
+
+    Arguments:
+        objective: the bound.
+        model: a Pyro program, an `nn.Module` where it has parameters.
+        guide: likewise.
+
+    Example:
+        >>> import pyro.distributions as dist
+        >>> class Model(nn.Module):
+        ...     def forward(self, x):
+        ...         with pyro.plate("data", len(x)):
+        ...             z = pyro.sample("z", dist.Normal(0.0, 1.0))
+        ...             pyro.sample("x", dist.Normal(z, 1.0), obs=x)
+        >>> class Guide(nn.Module):
+        ...     def forward(self, x):
+        ...         with pyro.plate("data", len(x)):
+        ...             pyro.sample("z", dist.Normal(x / 2, 0.5**0.5))
+        >>> from pyrovae.objectives import IWAE
+        >>> loss = IWAE(particles=5)(Model(), Guide())
+        >>> loss(torch.zeros(3)).shape
+        torch.Size([])
+    """
+
+    step: Tensor
+
+    def __init__(self, objective: Objective, model: Program, guide: Program) -> None:
+        # Pyro's annotation asks for modules; programs without parameters are functions as well
+        super().__init__(model, guide, objective)  # type: ignore[arg-type]
+        self.objective = objective
+        self.logged: Mapping[str, Tensor] = {}
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64), persistent=False)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Return the loss of a batch at the current step; `logged` then holds its quantities."""
+        measurement = self.measure(*args, **kwargs)
+        self.logged = {name: value.detach() for name, value in measurement.logged.items()}
+        return -measurement.bound.sum()
+
+    def measure(self, *args: Any, **kwargs: Any) -> Measurement:
+        """Return the measurement of a batch at the current step."""
+        return self.objective.measure(self.trace(*args, **kwargs), self.step)
+
+    def trace(self, *args: Any, **kwargs: Any) -> Terms:
+        """Return the record of a batch, without touching the parameter store."""
+        with LocalParameters(self):
+            return self.objective.trace(self.model, self.guide, *args, **kwargs)

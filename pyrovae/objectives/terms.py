@@ -1,0 +1,193 @@
+"""The terms record: one run of guide and model, as per-datum terms that every bound reads.
+
+For each site a `Terms` holds its value and its two distributions, and, computed when first asked
+for, log p, log q and the analytic KL of each datum. Tensors of terms have shape
+`[*enumerated, particles, batch]`, in nats. Nothing here reads a tensor on the host, so a record
+costs no synchronisation. `pyrovae.objectives.tracing` makes records.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+from pyro.distributions.util import scale_and_mask
+from torch import Tensor
+from torch.distributions import Distribution
+
+from pyrovae.objectives.kl import analytic_kl, factors
+
+Policy = Literal["auto", "analytic", "sampled"]
+Message = Mapping[str, Any]
+
+DATA_PLATE = "data"
+PARTICLE_PLATE = "pyrovae_particles"
+PARTICLE_DIM = -2
+
+
+@dataclass(frozen=True)
+class Site:
+    """One random variable of a run.
+
+    Arguments:
+        name: the site's name in the programs.
+        value: its value, of shape `[*batch, *event_shape]`.
+        modelled: Pyro's message of the site in the model, None for an auxiliary variable.
+        guided: Pyro's message of the site in the guide, None where the site is observed.
+        ordered: whether both programs visit their latent sites in one order, without which an
+            analytic KL of a site given the others would be wrong.
+    """
+
+    name: str
+    value: Tensor
+    modelled: Message | None
+    guided: Message | None
+    ordered: bool
+
+    @property
+    def model(self) -> Distribution | None:
+        """Its distribution in the model."""
+        return None if self.modelled is None else self.modelled["fn"]
+
+    @property
+    def guide(self) -> Distribution | None:
+        """Its distribution in the guide."""
+        return None if self.guided is None else self.guided["fn"]
+
+    @cached_property
+    def log_p(self) -> Tensor:
+        """`log p(value | parents)` of each datum, zero for an auxiliary variable."""
+        if self.modelled is None:
+            return torch.zeros_like(self.log_q)
+        return _per_datum(self.modelled["fn"].log_prob(self.value), self.modelled)
+
+    @cached_property
+    def log_q(self) -> Tensor:
+        """`log q(value | x, parents)` of each datum, zero for an observed site."""
+        if self.guided is None:
+            return torch.zeros_like(self.log_p)
+        return _per_datum(self.guided["fn"].log_prob(self.value), self.guided)
+
+    @cached_property
+    def kl(self) -> Tensor | None:
+        """The analytic `KL(q || p)` of each datum given its parents, None where there is none."""
+        if self.guide is None or self.model is None or not self.ordered:
+            return None
+        divergence = analytic_kl(self.guide, self.model)
+        return None if divergence is None else _per_datum(divergence, self.guided)
+
+    def divergence(self, policy: Policy) -> Tensor:
+        """Return `KL(q || p)` of each datum, analytic or as `log q - log p` at the draw.
+
+        Raises:
+            ValueError: the policy is "analytic" and the pair has no analytic KL.
+        """
+        if policy == "sampled" or (policy == "auto" and self.kl is None):
+            return self.log_q - self.log_p
+        if self.kl is None:
+            cause = (
+                f"KL({_kind(self.guide)} || {_kind(self.model)}) has no closed form"
+                if self.ordered
+                else "guide and model visit their sites in different orders"
+            )
+            raise ValueError(
+                f"kl='analytic' was asked for, but at site '{self.name}' {cause}; "
+                f"use kl='auto' or kl='sampled'"
+            )
+        return self.kl
+
+    def kl_per_dimension(self, policy: Policy) -> Tensor | None:
+        """Return the KL of each dimension, `[*enumerated, particles, batch, *event_shape]`.
+
+        None unless both distributions factorise over the dimensions of the event; where they do,
+        the sum over dimensions is `divergence(policy)`.
+        """
+        if self.guided is None or self.modelled is None or not self.ordered:
+            return None
+        pair = factors(self.guided["fn"], self.modelled["fn"])
+        if pair is None:
+            return None
+        q, p = pair
+        terms = None if policy == "sampled" else analytic_kl(q, p)
+        if terms is None:
+            terms = q.log_prob(self.value) - p.log_prob(self.value)
+        return _per_datum(terms, self.guided, event_dim=len(self.guided["fn"].event_shape))
+
+
+@dataclass(frozen=True)
+class Terms:
+    """All sites of one run, latent and observed, in the order of the model.
+
+    Arguments:
+        latent: the sites that the guide draws, by name.
+        observed: the sites that are observed, by name.
+    """
+
+    latent: dict[str, Site]
+    observed: dict[str, Site]
+
+    @cached_property
+    def log_likelihood(self) -> Tensor:
+        """The sum of `log p` over the observed sites."""
+        return _total([site.log_p for site in self.observed.values()])
+
+    @cached_property
+    def log_weight(self) -> Tensor:
+        """The log importance weight `log p(x, z) - log q(z | x)`."""
+        differences = [site.log_p - site.log_q for site in self.latent.values()]
+        return _total([self.log_likelihood, *differences])
+
+    def divergence(self, policy: Policy) -> Tensor:
+        """Return the sum of the latent sites' divergences under a policy."""
+        parts = [site.divergence(policy) for site in self.latent.values()]
+        return _total(parts) if parts else torch.zeros_like(self.log_likelihood)
+
+    def method(self, policy: Policy) -> dict[str, str]:
+        """Return for each latent site whether its KL is taken "analytic" or "sampled"."""
+        return {
+            name: "sampled" if policy == "sampled" or site.kl is None else "analytic"
+            for name, site in self.latent.items()
+        }
+
+    def require_gradient(self) -> None:
+        """Raise ValueError where a draw does not carry the gradient of its guide."""
+        for site in self.latent.values():
+            if not getattr(site.guide, "has_rsample", False):
+                raise ValueError(
+                    f"site '{site.name}': {_kind(site.guide)} in the guide has no "
+                    f"reparameterised draw, so this objective has no gradient for it; "
+                    f"use a reparameterised or relaxed family"
+                )
+
+
+def _per_datum(log_prob: Tensor, message: Message | None, *, event_dim: int = 0) -> Tensor:
+    """Sum over inner plates and bring a site's terms to `[*enumerated, particles, batch]`."""
+    if message is None:
+        return log_prob
+    if event_dim == 0:  # scale and mask are given per element of the batch
+        log_prob = scale_and_mask(log_prob, message["scale"], message["mask"])
+    inner, has_particles = [], False
+    for frame in message["cond_indep_stack"]:
+        if frame.name == PARTICLE_PLATE:
+            has_particles = True
+        elif frame.name != DATA_PLATE and frame.dim is not None:
+            inner.append(frame.dim - event_dim)
+    if inner:
+        log_prob = log_prob.sum(inner)
+    return log_prob if has_particles else log_prob.unsqueeze(PARTICLE_DIM - event_dim)
+
+
+def _total(terms: list[Tensor]) -> Tensor:
+    """Add terms one by one: `sum` would begin at an integer zero and cost an operation."""
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def _kind(distribution: Distribution | None) -> str:
+    """Name a distribution for a message, looking through Independent and the like."""
+    base = getattr(distribution, "base_dist", None)
+    name = type(distribution).__name__
+    return f"{name}({_kind(base)})" if isinstance(base, Distribution) else name

@@ -1,0 +1,125 @@
+"""Tracing: run a guide and a model once and make the terms record of the run."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pyro
+from pyro import poutine
+from pyro.poutine.util import site_is_subsample
+
+from pyrovae.objectives.terms import (
+    DATA_PLATE,
+    PARTICLE_DIM,
+    PARTICLE_PLATE,
+    Message,
+    Site,
+    Terms,
+)
+
+Program = Callable[..., Any]
+
+
+def trace_terms(
+    model: Program,
+    guide: Program,
+    args: tuple[Any, ...] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    particles: int = 1,
+) -> Terms:
+    """Run a guide, replay the model on its draws, and return the record of the run.
+
+    Particles are drawn in a plate at dimension -2, so whatever the guide computes before its first
+    draw is computed once for all of them.
+
+    Arguments:
+        model: a Pyro program whose sites all stand in a plate named `data`.
+        guide: a Pyro program that draws the model's latent sites.
+        args: positional arguments for both.
+        kwargs: keyword arguments for both.
+        particles: how many draws to take, K.
+
+    Raises:
+        ValueError: a site stands outside the plate `data`, or is not in both programs, or the
+            guide observes a value.
+
+    Example:
+        >>> import torch
+        >>> import pyro.distributions as dist
+        >>> def model(x):
+        ...     with pyro.plate("data", len(x)):
+        ...         z = pyro.sample("z", dist.Normal(0.0, 1.0))
+        ...         pyro.sample("x", dist.Normal(z, 1.0), obs=x)
+        >>> def guide(x):
+        ...     with pyro.plate("data", len(x)):
+        ...         pyro.sample("z", dist.Normal(x / 2, 0.5**0.5))
+        >>> x = torch.tensor([0.0, 1.0, 2.0])
+        >>> terms = trace_terms(model, guide, (x,), particles=5)
+        >>> terms.log_weight.shape
+        torch.Size([5, 3])
+        >>> bool((terms.log_weight - dist.Normal(0.0, 2**0.5).log_prob(x)).abs().max() < 1e-5)
+        True
+    """
+    named = dict(kwargs or {})
+    guide_trace = _run(guide, args, named, particles)
+    model_trace = _run(poutine.replay(model, trace=guide_trace), args, named, particles)
+    return _pair(model_trace.nodes, guide_trace.nodes)
+
+
+def _run(
+    program: Program, args: tuple[Any, ...], kwargs: dict[str, Any], particles: int
+) -> poutine.Trace:
+    if particles == 1:
+        return poutine.trace(program).get_trace(*args, **kwargs)
+    with pyro.plate(PARTICLE_PLATE, particles, dim=PARTICLE_DIM):
+        return poutine.trace(program).get_trace(*args, **kwargs)
+
+
+def _pair(model_nodes: Mapping[str, Any], guide_nodes: Mapping[str, Any]) -> Terms:
+    modelled, guided = _variables(model_nodes), _variables(guide_nodes)
+    latent = _latent(modelled)
+    for name, node in guided.items():
+        if node["is_observed"]:
+            raise ValueError(
+                f"the guide observes site '{name}': an observed value or a factor belongs to "
+                f"the model, where its gradient is right"
+            )
+        if name not in latent and not node["infer"].get("is_auxiliary", False):
+            raise ValueError(
+                f"the guide draws site '{name}', which is not a latent site of the model; "
+                f"the model's latent sites are {latent}"
+            )
+    for name in latent:
+        if name not in guided:
+            raise ValueError(
+                f"the guide does not draw the model's latent site '{name}'; it draws {list(guided)}"
+            )
+    ordered = latent == [name for name in guided if name in modelled]
+    names = [*(name for name in guided if name not in modelled), *modelled]
+    sites = [_site(name, modelled.get(name), guided.get(name), ordered=ordered) for name in names]
+    return Terms(
+        latent={site.name: site for site in sites if site.guided is not None},
+        observed={site.name: site for site in sites if site.guided is None},
+    )
+
+
+def _site(name: str, modelled: Message | None, guided: Message | None, *, ordered: bool) -> Site:
+    node = modelled if guided is None else guided
+    if node is None or not any(frame.name == DATA_PLATE for frame in node["cond_indep_stack"]):
+        raise ValueError(
+            f"site '{name}' stands outside the plate '{DATA_PLATE}': objectives weigh each datum "
+            f"by itself, so every sample statement belongs inside pyro.plate('{DATA_PLATE}', ...)"
+        )
+    return Site(name, node["value"], modelled, guided, ordered)
+
+
+def _variables(nodes: Mapping[str, Any]) -> dict[str, Message]:
+    return {
+        name: node
+        for name, node in nodes.items()
+        if node["type"] == "sample" and not site_is_subsample(node)
+    }
+
+
+def _latent(nodes: Mapping[str, Message]) -> list[str]:
+    return [name for name, node in nodes.items() if not node["is_observed"]]
