@@ -1,0 +1,32 @@
+"""The mean-field normal posterior."""
+
+import pyro.distributions as dist
+from pyro.distributions.torch_distribution import TorchDistributionMixin
+from torch import Tensor
+
+from pyrovae.context import Context
+from pyrovae.heads import Head, positive
+from pyrovae.posteriors.posterior import Posterior
+
+
+class MeanFieldNormal(Posterior):
+    """A normal with independent dimensions, `q(z | x) = N(z; mu(x), diag sigma(x)^2)`.
+
+    References:
+        Kingma and Welling, 2014, arXiv:1312.6114.
+
+    Example:
+        >>> import torch
+        >>> posterior = MeanFieldNormal()
+        >>> posterior.event_shape = (3,)
+        >>> posterior(torch.zeros(5, 6), Context()).batch_shape
+        torch.Size([5])
+    """
+
+    head = Head(loc=1, scale=1)
+
+    def forward(self, raw: Tensor, context: Context) -> TorchDistributionMixin:
+        """Return q(z | x); see `Posterior`."""
+        parameters = self.head.unpack(raw, self.event_shape)
+        normal = dist.Normal(parameters["loc"], positive(parameters["scale"]))
+        return normal.to_event(len(self.event_shape))
