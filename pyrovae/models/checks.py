@@ -1,0 +1,184 @@
+"""Checks of a model: that its parts fit one another, and that data fit its likelihood.
+
+Both are made once, on the distributions themselves: the parts are called with raw zeros for a
+batch of two, and what comes back is compared.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from pyrovae.context import Context
+
+Part = TypeVar("Part")
+
+_DRAWS = 64
+
+
+def require_part(argument: str, part: Part, base: type[Any]) -> Part:
+    """Return a part as it is, or raise TypeError where it is not of its room."""
+    if not isinstance(part, base):
+        shown = f"the class {part.__name__}" if isinstance(part, type) else repr(part)
+        hint = f"; write {part.__name__}(...)" if isinstance(part, type) else ""
+        raise TypeError(
+            f"{argument} expects a {base.__name__} of pyrovae.{base.__module__.split('.')[1]} "
+            f"or a subclass of your own; got {shown}{hint}"
+        )
+    return part
+
+
+class _Binding:
+    """The shapes a part was bound to; a copy of the part is bound to nothing."""
+
+    def __init__(self, shapes: tuple[Any, ...]) -> None:
+        self.shapes = shapes
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> None:
+        return None
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        return type(None), ()
+
+
+def claim(part: nn.Module, *shapes: tuple[int, ...]) -> None:
+    """Bind a part to a model's shapes, or raise ValueError where another model needs it.
+
+    Parts without parameters may serve several models of the same shapes. One with parameters
+    belongs to one model: training another would move it.
+    """
+    earlier = getattr(part, "_binding", None)
+    if earlier is not None and (earlier.shapes != shapes or any(True for _ in part.parameters())):
+        raise ValueError(
+            f"{part!r} is already part of another model, which would change with this one: "
+            f"make a new one, or give copy.deepcopy of it"
+        )
+    part._binding = _Binding(shapes)  # type: ignore[assignment]
+
+
+def check_parts(vae: Any) -> None:
+    """Raise ValueError where prior, posterior, likelihood and networks do not fit one another.
+
+    The random state, the training mode and all buffers are left as they were.
+    """
+    training = [module for module in vae.modules() if module.training]
+    buffers = {name: value.clone() for name, value in vae.named_buffers()}
+    vae.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            _check_latent(vae)
+            _check_observed(vae)
+    finally:
+        for module in training:
+            module.training = True
+        for name, value in vae.named_buffers():
+            if name in buffers:
+                value.copy_(buffers[name])
+
+
+def _check_latent(vae: Any) -> None:
+    raw = vae.encoder_network(torch.zeros(2, *vae.event_shape))
+    q = _called(vae.posterior, raw, Context())
+    p = _called(vae.prior, Context(encode=vae.encode))
+    shape = tuple(vae.prior.event_shape)
+    _require_shape(vae.prior, p, batches=[(), (2,)], event_shape=shape)
+    _require_shape(vae.posterior, q, batches=[(2,)], event_shape=shape)
+    draws = q.sample(torch.Size((_DRAWS,)))
+    inside = _inside(p, draws)
+    if not bool(inside):
+        raise ValueError(
+            f"prior {vae.prior!r} and posterior {vae.posterior!r} do not fit: the posterior draws "
+            f"z outside the prior's support ({_support(q)} against {_support(p)}), so the KL "
+            f"would be infinite; choose two parts of one support"
+        )
+
+
+def _check_observed(vae: Any) -> None:
+    raw = vae.decoder_network(torch.zeros(2, *vae.prior.event_shape))
+    p = _called(vae.likelihood, raw, Context())
+    _require_shape(vae.likelihood, p, batches=[(2,)], event_shape=vae.event_shape)
+
+
+def _called(part: nn.Module, *args: Any) -> Distribution:
+    returned = part(*args)
+    if not isinstance(returned, Distribution):
+        raise TypeError(
+            f"{part!r} returned {type(returned).__name__}; expected a Pyro distribution"
+        )
+    if not callable(returned):
+        raise TypeError(
+            f"{part!r} returned {type(returned).__name__} of torch.distributions, which "
+            f"pyro.sample does not take; return the one of pyro.distributions, or wrap it in "
+            f"pyrovae.distributions.Foreign"
+        )
+    return returned
+
+
+def _require_shape(
+    part: nn.Module,
+    distribution: Distribution,
+    *,
+    batches: list[tuple[int, ...]],
+    event_shape: tuple[int, ...],
+) -> None:
+    batch, event = tuple(distribution.batch_shape), tuple(distribution.event_shape)
+    if event != event_shape or batch not in batches:
+        raise ValueError(
+            f"{part!r} returned a distribution of batch shape {batch} and event shape {event} for "
+            f"a batch of 2; expected event shape {event_shape} and batch shape "
+            f"{' or '.join(map(str, batches))} (mind .to_event({len(event_shape)}))"
+        )
+
+
+def _inside(distribution: Distribution, value: Tensor) -> Tensor:
+    """Return whether all values lie in the support, true where the support is not stated."""
+    try:
+        support: Any = distribution.support
+    except NotImplementedError:
+        return torch.tensor(True)
+    return support.check(value).all()
+
+
+def _support(distribution: Distribution) -> str:
+    try:
+        return str(distribution.support).removesuffix("()")
+    except NotImplementedError:
+        return "not stated"
+
+
+def check_data(vae: Any, batch: Mapping[str, Tensor]) -> None:
+    """Raise ValueError where x has another shape or lies outside the likelihood's support."""
+    x = batch["x"]
+    likelihood = vae.likelihood
+    if tuple(x.shape[1:]) != vae.event_shape:
+        raise ValueError(
+            f"{likelihood!r} expects x of shape [batch, {', '.join(map(str, vae.event_shape))}]; "
+            f"got {list(x.shape)}"
+        )
+    observed = batch.get("observed")
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        raw = torch.zeros(likelihood.head.out_shape(vae.event_shape)).to(vae.decoder_network.offset)
+        distribution = likelihood(raw, Context())
+    known = x if x.is_floating_point() else x.to(raw.dtype)
+    if observed is not None:
+        known = torch.where(observed, known, torch.zeros_like(known))
+    support = distribution.support
+    base = support
+    while hasattr(base, "base_constraint"):
+        base = base.base_constraint
+    elementwise = base.event_dim == 0
+    inside = (base if elementwise else support).check(known)
+    if observed is not None and elementwise:
+        inside = inside | ~observed
+    if bool(inside.all()):
+        return
+    row = torch.nonzero(~inside)[0]
+    value = known[tuple(row)]
+    shown = f"{value.item():g}" if value.dim() == 0 else f"a value of shape {tuple(value.shape)}"
+    raise ValueError(
+        f"{likelihood!r} cannot score x[{', '.join(map(str, row.tolist()))}] = {shown} "
+        f"(support: {str(support).removesuffix('()')}): {likelihood.remedy()}"
+    )

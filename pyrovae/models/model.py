@@ -1,0 +1,61 @@
+"""Model: the base of the pairs of Pyro programs."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pyrovae.declared import Declared
+from pyrovae.models.program import Scope, program, register
+from pyrovae.objectives import is_local
+
+Shape = tuple[int, ...]
+
+
+class Model(Declared, nn.Module, ABC):
+    """A generative model and its guide, two Pyro programs over one set of networks.
+
+    A subclass declares its methods `model` and `guide` with `program`; both begin with
+    `self.register()`, and all their sample statements stand in the plate `data`.
+
+    Arguments:
+        event_shape: the shape of one x, an attribute that the subclass sets.
+    """
+
+    event_shape: Shape
+    prepared: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._scope = Scope()
+        self.register_buffer("prepared", torch.tensor(False))
+
+    @program
+    @abstractmethod
+    def model(self, x: Tensor | None = None, **batch: Any) -> Tensor:
+        """The generative program."""
+
+    @program
+    @abstractmethod
+    def guide(self, x: Tensor | None = None, **batch: Any) -> Any:
+        """The amortized posterior's program."""
+
+    @abstractmethod
+    def prepare(self, batch: Mapping[str, Tensor]) -> None:
+        """Let the parts set their starting values from data."""
+
+    @abstractmethod
+    def check(self, batch: Mapping[str, Tensor]) -> None:
+        """Raise ValueError where data cannot be scored by the model's likelihood."""
+
+    def register(self) -> None:
+        """Register the networks of the whole model with Pyro; both programs begin with it."""
+        if not is_local(self):
+            register(self, self._scope)
+
+    def __getstate__(self) -> dict[str, Any]:
+        for parameter in self.parameters():  # a weak reference that Pyro's store leaves there
+            parameter.__dict__.pop("unconstrained", None)
+        return self.__dict__.copy()

@@ -1,0 +1,182 @@
+"""The variational autoencoder."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyro
+import torch
+from pyro.distributions.torch_distribution import TorchDistributionMixin
+from torch import Tensor
+
+from pyrovae.context import Context
+from pyrovae.likelihoods import Likelihood
+from pyrovae.models.checks import check_data, check_parts, claim, require_part
+from pyrovae.models.model import Model
+from pyrovae.models.program import program
+from pyrovae.networks import Folded, Network, frozen_statistics
+from pyrovae.posteriors import Posterior
+from pyrovae.priors import Prior
+from pyrovae.scopes import evaluation_mode
+
+
+class VAE(Model):
+    r"""A variational autoencoder: three distributions and two networks.
+
+        z ~ p(z)                site "z"
+        x ~ p(x | z)            site "x", given the decoder's output at z
+
+    with the amortized posterior `q(z | x)`, given the encoder's output at x.
+
+    References:
+        Kingma and Welling, 2014, arXiv:1312.6114; Rezende, Mohamed and Wierstra, 2014,
+        arXiv:1401.4082.
+
+    Arguments:
+        prior: p(z).
+        likelihood: p(x | z).
+        posterior: q(z | x).
+        encoder: the network from x to the posterior's raw numbers, a description such as
+            `MLP((400, 400))` or any function `(in_shape, out_shape) -> nn.Module`.
+        decoder: the network from z to the likelihood's raw numbers, likewise.
+
+    Raises:
+        TypeError: an argument is not such a part.
+        ValueError: the parts do not fit one another; the message names both.
+
+    Example:
+        >>> from pyrovae.likelihoods import Bernoulli
+        >>> from pyrovae.networks import MLP
+        >>> from pyrovae.posteriors import MeanFieldNormal
+        >>> from pyrovae.priors import StandardNormal
+        >>> vae = VAE(prior=StandardNormal(2), likelihood=Bernoulli((1, 8, 8)),
+        ...           posterior=MeanFieldNormal(), encoder=MLP((32,)), decoder=MLP((32,)))
+        >>> vae.encode(torch.zeros(5, 1, 8, 8)).batch_shape
+        torch.Size([5])
+        >>> vae.sample(3).shape
+        torch.Size([3, 1, 8, 8])
+    """
+
+    def __init__(
+        self,
+        *,
+        prior: Prior,
+        likelihood: Likelihood,
+        posterior: Posterior,
+        encoder: Network,
+        decoder: Network,
+    ) -> None:
+        super().__init__()
+        self.prior = require_part("prior", prior, Prior)
+        self.likelihood = require_part("likelihood", likelihood, Likelihood)
+        self.posterior = require_part("posterior", posterior, Posterior)
+        self.encoder = encoder
+        self.decoder = decoder
+        self.event_shape = tuple(likelihood.event_shape)
+        latent_shape = tuple(prior.event_shape)
+        for part in (prior, likelihood, posterior):
+            claim(part, latent_shape, self.event_shape)
+        posterior.event_shape = latent_shape
+        prior.bind(self.event_shape)
+        posterior.bind(self.event_shape)
+        likelihood.bind(latent_shape)
+        self.encoder_network = Folded(
+            encoder, self.event_shape, posterior.head.out_shape(latent_shape), owner="the encoder"
+        )
+        self.decoder_network = Folded(
+            decoder, latent_shape, likelihood.head.out_shape(self.event_shape), owner="the decoder"
+        )
+        check_parts(self)
+
+    @program
+    def model(
+        self,
+        x: Tensor | None = None,
+        *,
+        y: Tensor | None = None,
+        observed: Tensor | None = None,
+        index: Tensor | None = None,
+    ) -> Tensor:
+        """The generative program; without x it draws one."""
+        self.register()
+        x = self._known(x, observed)
+        with pyro.plate("data", 1 if x is None else len(x)):
+            z = pyro.sample("z", self.prior(Context(index=index, encode=self._encode_frozen)))
+            raw = self.decoder_network(z)
+            x_given_z = self.likelihood(raw, Context(index=index, observed=observed))
+            return pyro.sample("x", x_given_z, obs=x)
+
+    @program
+    def guide(
+        self,
+        x: Tensor | None = None,
+        *,
+        y: Tensor | None = None,
+        observed: Tensor | None = None,
+        index: Tensor | None = None,
+    ) -> Tensor:
+        """The amortized posterior's program."""
+        self.register()
+        x = self._known(x, observed)
+        if x is None:
+            raise ValueError("the guide draws z given x, and got no x")
+        with pyro.plate("data", len(x)):
+            raw = self.encoder_network(x)
+            return pyro.sample("z", self.posterior(raw, Context(index=index, observed=observed)))
+
+    def encode(self, x: Tensor, *, observed: Tensor | None = None) -> TorchDistributionMixin:
+        """Return q(z | x), of batch shape `[*batch]` for x of shape `[*batch, *event_shape]`."""
+        known = self._known(x, observed)
+        return self.posterior(self.encoder_network(known), Context(observed=observed))
+
+    def decode(self, z: Tensor) -> TorchDistributionMixin:
+        """Return p(x | z), of batch shape `[*batch]` for z of shape `[*batch, *latent_shape]`."""
+        return self.likelihood(self.decoder_network(z), Context())
+
+    @torch.no_grad()
+    def sample(self, n: int = 1, *, mean: bool = False) -> Tensor:
+        """Draw n data from the model, of shape `[n, *event_shape]`.
+
+        Arguments:
+            n: how many.
+            mean: return E[x | z] at each draw of z instead of a draw of x.
+        """
+        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+            raise ValueError(f"sample expects n to be a whole number of draws; got {n!r}")
+        with evaluation_mode(self):
+            z = self.prior(Context(encode=self._encode_frozen)).sample((n,))
+            x_given_z = self.decode(z)
+        return x_given_z.mean if mean else x_given_z.sample()
+
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor, *, observed: Tensor | None = None) -> Tensor:
+        """Return `E[x | z]` at one draw z ~ q(z | x) for each datum, of the shape of x."""
+        with evaluation_mode(self):
+            return self.decode(self.encode(x, observed=observed).sample()).mean
+
+    @torch.no_grad()
+    def prepare(self, batch: Mapping[str, Tensor]) -> None:
+        """Let the parts set their starting values from data, once in the model's life."""
+        if self.prepared:
+            return
+        self.prior.prepare(batch)
+        self.posterior.prepare(batch)
+        start = self.likelihood.prepare(batch)
+        if start is not None:
+            self.decoder_network.offset.copy_(start)
+        self.prepared.fill_(True)
+
+    def check(self, batch: Mapping[str, Tensor]) -> None:
+        """Raise ValueError where x has another shape or lies outside the likelihood's support."""
+        check_data(self, batch)
+
+    def _encode_frozen(self, x: Tensor) -> TorchDistributionMixin:
+        """Return q(z | x) for pseudo-inputs, which must not move the statistics of the data."""
+        with frozen_statistics(self.encoder_network):
+            return self.encode(x)
+
+    def _known(self, x: Tensor | None, observed: Tensor | None) -> Any:
+        """Return x as floating point, with zeros where it is not observed."""
+        if x is None:
+            return None
+        x = x.to(self.decoder_network.offset.dtype)  # bytes, or doubles, in the model's precision
+        return x if observed is None else torch.where(observed, x, torch.zeros_like(x))
