@@ -1,0 +1,56 @@
+"""Checks of the numbers given to `fit`, before anything is built."""
+
+import math
+import warnings
+
+from pyrovae.data import Data
+
+
+def check_settings(
+    *,
+    epochs: int,
+    batch_size: int,
+    warmup: int,
+    clip: float | None,
+    patience: int | None,
+    ema: float | None,
+    seed: int | None,
+    validated: bool,
+) -> None:
+    """Raise ValueError for the first number that is out of range, with what would fit."""
+    _whole("epochs", epochs, least=1)
+    _whole("batch_size", batch_size, least=1)
+    _whole("warmup", warmup, least=0)
+    if patience is not None:
+        _whole("patience", patience, least=0)
+        if not validated:
+            raise ValueError(
+                f"patience={patience} stops training by a validation loss, and there are no "
+                f"validation data: give valid=..."
+            )
+    if seed is not None:
+        _whole("seed", seed, least=0)
+    if clip is not None and not (_number(clip) and 0.0 < clip < math.inf):
+        raise ValueError(f"clip expects a positive norm, or None for no clipping; got {clip!r}")
+    if ema is not None and not (_number(ema) and 0.0 <= ema < 1.0):
+        raise ValueError(f"ema expects the share kept at each step, in [0, 1); got {ema!r}")
+
+
+def clamp_batch(batch_size: int, data: Data) -> int:
+    """Return a batch size no larger than the data, with a warning where it was."""
+    if not data.sized or batch_size <= len(data):
+        return batch_size
+    warnings.warn(
+        f"batch_size={batch_size} is larger than the {len(data)} data; using {len(data)}",
+        stacklevel=3,
+    )
+    return len(data)
+
+
+def _whole(name: str, value: int, *, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} expects an integer of at least {least}; got {value!r}")
+
+
+def _number(value: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

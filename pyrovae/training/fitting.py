@@ -1,0 +1,213 @@
+"""Fit: train a model on data, by stochastic variational inference."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning_fabric import Fabric
+
+from pyrovae.data import Data, Source, TensorData, as_data
+from pyrovae.models import Pair, Programs
+from pyrovae.objectives import ELBO
+from pyrovae.saving import save
+from pyrovae.scopes import evaluation_mode, random_state, validation
+from pyrovae.training.callbacks import Callback, MetricsFile, ProgressBar
+from pyrovae.training.checks import check_settings, clamp_batch
+from pyrovae.training.history import History
+from pyrovae.training.losses import Loss
+from pyrovae.training.optimisation import (
+    Average,
+    MakeOptimizer,
+    MakeScheduler,
+    default_optimizer,
+    make_scheduler,
+    trainable,
+)
+from pyrovae.training.run import Plan, Run
+
+Precision = Literal["32-true", "bf16-mixed"]
+
+_DTYPES = {"32-true": None, "bf16-mixed": torch.bfloat16}
+_PREPARED_ROWS = 10_000
+_PREPARED_NUMBERS = 2**24
+
+
+def fit(
+    model: Programs,
+    data: Any,
+    *,
+    valid: Any = None,
+    objective: Any = None,
+    epochs: int = 20,
+    batch_size: int = 128,
+    optimizer: MakeOptimizer | None = None,
+    scheduler: MakeScheduler | None = None,
+    warmup: int = 0,
+    clip: float | None = None,
+    patience: int | None = None,
+    ema: float | None = None,
+    seed: int | None = None,
+    out: str | Path | None = None,
+    callbacks: Sequence[Callback] = (),
+    device: str = "auto",
+    precision: Precision = "32-true",
+    progress: bool = True,
+) -> History:
+    """Train a model, or any Pyro pair with a `data` plate, and return the course of it.
+
+    The objective is divided by the batch size, so rates and clipping mean the same at any size.
+    With validation data the objective is computed on them after each epoch, at the end of its
+    schedules and under the same noise each time, and the weights of the best epoch are kept. Pyro's
+    parameter store, the validation settings and the caller's random state stay as they were. The
+    model stays on the device it was trained on.
+
+    Arguments:
+        model: a model such as `VAE`, or a tuple `(model, guide)` of Pyro programs.
+        data: what to train on: a dict of tensors, a tensor, a source, a split of one, or any torch
+            `Dataset`. A source brings its own validation split.
+        valid: what to validate on, likewise.
+        objective: an objective of pyrovae, or an ELBO of Pyro with a differentiable loss; by
+            default `ELBO()`.
+        epochs: how many times to go through the data.
+        batch_size: rows in a batch; one larger than the data is clamped, with a warning.
+        optimizer: makes a torch optimiser from parameters; by default Adam at 1e-3, fused.
+        scheduler: makes a torch scheduler from the optimiser, stepped per batch; by default none.
+        warmup: steps in which the rate rises from near zero, before the scheduler begins.
+        clip: the largest global norm of a gradient, in nats per datum per unit; by default none.
+        patience: stop after more than so many epochs without a better validation loss; epochs in
+            which a schedule of the objective is still running do not count.
+        ema: average the weights, keeping this share at each step; the average is validated and
+            kept.
+        seed: seeds noise and order; by default both follow from the caller's random state.
+        out: a folder for `metrics.jsonl`, one line an epoch, and, at the end, `model/`.
+        callbacks: hooks of your own.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        precision: "32-true", or "bf16-mixed" to run the networks, and only them, in bfloat16.
+        progress: show a bar where the output is a terminal.
+
+    Raises:
+        TypeError: an argument is of the wrong kind.
+        ValueError: an argument is out of range, or the data cannot be scored by the likelihood.
+
+    Returns:
+        The quantities of each epoch, in nats per datum.
+
+    Example:
+        >>> import torch, pyrovae
+        >>> from pyrovae.likelihoods import Normal
+        >>> from pyrovae.networks import MLP
+        >>> from pyrovae.posteriors import MeanFieldNormal
+        >>> from pyrovae.priors import StandardNormal
+        >>> vae = pyrovae.VAE(prior=StandardNormal(2), likelihood=Normal((5,)),
+        ...                   posterior=MeanFieldNormal(), encoder=MLP((8,)), decoder=MLP((8,)))
+        >>> history = fit(vae, torch.randn(100, 5), epochs=3, batch_size=50, seed=0)
+        >>> len(history["train/elbo"])
+        3
+    """
+    check_settings(
+        epochs=epochs, batch_size=batch_size, warmup=warmup, clip=clip, patience=patience,
+        ema=ema, seed=seed, validated=valid is not None or isinstance(data, Source),
+    )  # fmt: skip
+    pair = Pair(model)
+    loss = Loss(ELBO() if objective is None else objective, pair)
+    train, valid = _splits(data, valid)
+    fabric = _fabric(device, precision)
+    loss.to(fabric.device)
+    parameters = trainable(loss)
+    with random_state(seed, device=fabric.device):
+        order_seed = int(torch.randint(2**31, ())) if seed is None else seed
+        _prepare(pair, train, valid, order_seed, fabric.device)
+        method = _rehearse(loss, train, fabric.device)
+        made = (optimizer or default_optimizer)(parameters)
+        hooks = [*callbacks]
+        folder = None if out is None else Path(out)
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            hooks.insert(0, MetricsFile(folder / "metrics.jsonl"))
+        if progress:
+            hooks.append(ProgressBar())
+        run = Run(
+            plan=Plan(
+                epochs=epochs,
+                batch_size=clamp_batch(batch_size, train),
+                seed=order_seed,
+                clip=clip,
+                patience=patience,
+                dtype=_DTYPES[precision],
+            ),
+            loss=loss,
+            parameters=parameters,
+            optimizer=made,
+            scheduler=make_scheduler(made, scheduler, warmup),
+            average=None if ema is None else Average(parameters, decay=ema),
+            train=train,
+            valid=valid,
+            callbacks=hooks,
+            device=fabric.device,
+        )
+        run.history.kl = method
+        training = [module for module in loss.modules() if module.training]
+        try:
+            history = run()
+        finally:
+            loss.eval()
+            for module in training:
+                module.training = True
+    if folder is not None and pair.whole is not None:
+        save(pair.whole, folder / "model")
+    return history
+
+
+def _splits(data: Any, valid: Any) -> tuple[Data, Data | None]:
+    if isinstance(data, Source):
+        splits = data.load()
+        if valid is None:
+            return splits.train, splits.valid
+        data = splits.train
+    if isinstance(valid, Source):
+        valid = valid.load().valid
+    return as_data(data), None if valid is None else as_data(valid)
+
+
+def _fabric(device: str, precision: Precision) -> Fabric:
+    """Let Fabric find the device; the networks' precision is ours, so Fabric's stays 32-true."""
+    if precision not in _DTYPES:
+        raise ValueError(f"precision expects one of {sorted(_DTYPES)}; got {precision!r}")
+    accelerator, _, number = str(device).partition(":")
+    known = ("auto", "cpu", "cuda", "gpu", "mps")
+    if accelerator not in known or not (number == "" or number.isdigit()):
+        raise ValueError(f"device expects one of {known} or such as 'cuda:1'; got {device!r}")
+    try:
+        fabric = Fabric(accelerator=accelerator, devices=[int(number)] if number else 1)
+    except (RuntimeError, ValueError, ImportError) as error:
+        raise ValueError(f"device {device!r} cannot be used here: {error}") from error
+    if fabric.world_size > 1:
+        raise ValueError(
+            f"fit trains in one process and was started in {fabric.world_size}; start it once"
+        )
+    return fabric
+
+
+def _prepare(pair: Pair, train: Data, valid: Data | None, seed: int, device: torch.device) -> None:
+    """Check the data against the likelihood, then let the model set its starting values."""
+    numbers = math.prod(train.event_shape) or 1
+    rows = max(1, min(_PREPARED_ROWS, _PREPARED_NUMBERS // numbers))
+    for split in (train, valid):
+        if split is None:
+            continue
+        for batch in split.batches(batch_size=rows, device=device):
+            pair.check(batch)
+            if not isinstance(split, TensorData) or split.transform is not None:
+                break  # what is drawn anew, or read from elsewhere, is checked on one batch
+    if not pair.prepared:
+        order = torch.Generator().manual_seed(seed)
+        pair.prepare(next(train.batches(batch_size=rows, generator=order, device=device)))
+
+
+def _rehearse(loss: Loss, train: Data, device: torch.device) -> Any:
+    """Run the programs once with every check on; the steps to come run without."""
+    with random_state(device=device), evaluation_mode(loss), validation(enabled=True):
+        batch = next(train.batches(batch_size=2, device=device))
+        return loss.method(batch)

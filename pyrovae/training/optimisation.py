@@ -1,0 +1,93 @@
+"""Optimisation: the default optimiser, the warm-up of its rate, and weight averaging."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LinearLR, LRScheduler, SequentialLR
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+MakeOptimizer = Callable[[Sequence[nn.Parameter]], Optimizer]
+MakeScheduler = Callable[[Optimizer], LRScheduler]
+
+_FUSED = ("cpu", "cuda", "xpu", "mps")
+
+
+def trainable(module: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters to train, each once.
+
+    Raises:
+        ValueError: there are none.
+    """
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise ValueError(
+            "there is nothing to train: model and guide have no parameters that require a "
+            "gradient; programs of your own hold their networks as nn.Module"
+        )
+    return parameters
+
+
+def default_optimizer(parameters: Sequence[nn.Parameter]) -> Optimizer:
+    """Return Adam at a rate of 1e-3, fused where torch can (Kingma and Ba, arXiv:1412.6980)."""
+    fused = all(parameter.device.type in _FUSED for parameter in parameters)
+    return Adam(parameters, lr=1e-3, fused=fused)
+
+
+def make_scheduler(
+    optimizer: Optimizer, scheduler: MakeScheduler | None, warmup: int
+) -> LRScheduler | None:
+    """Return a scheduler stepped per batch, after `warmup` steps of a linear rise from near zero.
+
+    Arguments:
+        optimizer: the optimiser whose rate is set.
+        scheduler: makes the scheduler that takes over, None for a constant rate.
+        warmup: how many steps the rise takes, zero for none.
+    """
+    if warmup == 0:
+        return None if scheduler is None else scheduler(optimizer)
+    rise = LinearLR(optimizer, start_factor=1.0 / (warmup + 1), total_iters=warmup)
+    if scheduler is None:
+        return rise
+    return SequentialLR(optimizer, [rise, scheduler(optimizer)], milestones=[warmup])
+
+
+class Average:
+    """An exponential moving average of parameters, `a <- decay a + (1 - decay) w` at each step.
+
+    References:
+        Polyak and Juditsky, 1992.
+
+    Arguments:
+        parameters: the parameters w.
+        decay: how much of the average is kept at a step, in [0, 1).
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], *, decay: float) -> None:
+        self._parameters: list[Tensor] = [parameter.data for parameter in parameters]
+        self._average = [parameter.clone() for parameter in self._parameters]
+        self._update = get_ema_multi_avg_fn(decay)
+
+    def update(self) -> None:
+        """Move the average towards the parameters."""
+        self._update(self._average, self._parameters, 0)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Give the parameters the value of their average inside this context."""
+        current = [parameter.clone() for parameter in self._parameters]
+        self.apply()
+        try:
+            yield
+        finally:
+            _copy(self._parameters, current)
+
+    def apply(self) -> None:
+        """Give the parameters the value of their average for good."""
+        _copy(self._parameters, self._average)
+
+
+def _copy(targets: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    for target, value in zip(targets, values, strict=True):
+        target.copy_(value)
