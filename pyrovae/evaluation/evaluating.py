@@ -1,0 +1,197 @@
+"""Evaluate: numbers about a trained model that can be trusted."""
+
+import math
+import warnings
+from typing import Any
+
+import torch
+from pyro.distributions import MaskedDistribution
+from torch import Tensor
+
+from pyrovae.data import Source, as_data
+from pyrovae.evaluation.importance import Sampler, Weights, device_of, evaluating
+from pyrovae.evaluation.result import Evaluation
+from pyrovae.models import Pair, Programs
+from pyrovae.objectives import Terms
+from pyrovae.scopes import random_state
+
+_ACTIVE = 0.01
+_POOR = 5
+_PROBED_ROWS = 2
+
+
+def evaluate(model: Programs, data: Any, *, samples: int = 1000, seed: int = 0) -> Evaluation:
+    """Estimate log p(x) and the ELBO with its split, all from the same draws.
+
+    Data and draws are taken in blocks that fit into about 256 MiB, however many there are. No
+    parameter, buffer or random state is changed.
+
+    Arguments:
+        model: a model, or a tuple `(model, guide)` of Pyro programs.
+        data: a dict of tensors, a tensor, a torch `Dataset`, a split, or a source, of which the
+            test split is taken.
+        samples: how many draws of the posterior each datum gets, S.
+        seed: seeds the draws.
+
+    Raises:
+        ValueError: the number of samples is not positive, or the data cannot be scored.
+
+    Warns:
+        UserWarning: the mean effective sample size is below a fifth of the samples.
+
+    Example:
+        >>> import pyrovae
+        >>> from pyrovae.likelihoods import Normal
+        >>> from pyrovae.networks import MLP
+        >>> from pyrovae.posteriors import MeanFieldNormal
+        >>> from pyrovae.priors import StandardNormal
+        >>> vae = pyrovae.VAE(prior=StandardNormal(1), likelihood=Normal((2,)),
+        ...                   posterior=MeanFieldNormal(), encoder=MLP(()), decoder=MLP(()))
+        >>> result = evaluate(vae, torch.zeros(10, 2), samples=20)
+        >>> result.elbo <= result.log_prob
+        True
+    """
+    _check_count("samples", samples)
+    pair = Pair(model)
+    source = data.load().test if isinstance(data, Source) else data
+    if source is None:
+        raise ValueError(f"{data!r} keeps no test split: give it test=..., or give data")
+    split = as_data(source)
+    device = device_of(pair)
+    with random_state(seed, device=device), evaluating(pair):
+        probe = next(split.batches(batch_size=_PROBED_ROWS, device=device))
+        pair.check(probe)
+        sampler = Sampler(pair, probe, samples=samples)
+        summary = _Summary()
+        for batch in split.batches(batch_size=sampler.batch_size, device=device):
+            pair.check(batch)
+            summary.add(*sampler.weights(batch))
+    result = summary.result(samples)
+    if result.ess * _POOR < samples:
+        warnings.warn(
+            f"poor importance weights: the mean effective sample size is {result.ess:.1f} of "
+            f"{samples}, below a fifth, so log p(x) may be too low and its error too small; more "
+            f"samples help, or a posterior that comes closer to p(z | x)",
+            stacklevel=2,
+        )
+    return result
+
+
+def log_prob(model: Programs, x: Any, *, samples: int = 1000, seed: int = 0) -> Tensor:
+    """Return the importance-sampled log p(x) of each datum in nats, of shape `[batch]`.
+
+    Arguments:
+        model: a model, or a tuple `(model, guide)` of Pyro programs.
+        x: a tensor of shape `[batch, *event_shape]`, or a dict of tensors with "x".
+        samples: how many draws of the posterior each datum gets.
+        seed: seeds the draws.
+
+    Raises:
+        ValueError: the number of samples is not positive, or the data cannot be scored.
+    """
+    _check_count("samples", samples)
+    pair = Pair(model)
+    data = as_data(x)
+    device = device_of(pair)
+    with random_state(seed, device=device), evaluating(pair):
+        probe = next(data.batches(batch_size=_PROBED_ROWS, device=device))
+        pair.check(probe)
+        sampler = Sampler(pair, probe, samples=samples)
+        parts = []
+        for batch in data.batches(batch_size=sampler.batch_size, device=device):
+            pair.check(batch)
+            parts.append(sampler.weights(batch)[0].log_prob)
+    return torch.cat(parts).to(torch.get_default_dtype())
+
+
+class _Summary:
+    """Sums over data of what the weights of each batch tell."""
+
+    def __init__(self) -> None:
+        self.log_prob: list[Tensor] = []
+        self.variance = 0.0
+        self.sums: dict[str, float] = {"ess": 0.0, "elbo": 0.0, "reconstruction": 0.0}
+        self.dimensions: Tensor | None = None
+        self.splits = True
+        self.means: list[Tensor] = []
+        self.has_means = True
+        self.event_size: int | None = None
+
+    def add(self, weights: Weights, terms: Terms) -> None:
+        """Add a batch."""
+        self.log_prob.append(weights.log_prob)
+        self.variance += weights.variance.sum().item()
+        self.sums["ess"] += weights.ess.sum().item()
+        self.sums["elbo"] += weights.elbo.sum().item()
+        self.sums["reconstruction"] += (weights.sum_reconstruction / weights.samples).sum().item()
+        if weights.sum_dimensions is None:
+            self.splits = False
+        else:
+            total = (weights.sum_dimensions / weights.samples).sum(0)
+            self.dimensions = total if self.dimensions is None else self.dimensions + total
+        self._add_means(terms)
+        self.event_size = _counted_elements(terms)
+
+    def _add_means(self, terms: Terms) -> None:
+        """Keep the posterior means of a batch, where the posterior has one."""
+        try:
+            means = [site.guide.mean for site in terms.latent.values() if site.guide is not None]
+        except (NotImplementedError, AttributeError):
+            self.has_means = False
+            return
+        rows = len(self.log_prob[-1])  # under particles, each datum's mean comes repeated
+        sizes = [site.guide.event_shape.numel() for site in terms.latent.values() if site.guide]
+        flat = [m.reshape(-1, rows, size)[0] for m, size in zip(means, sizes, strict=True)]
+        self.means.append(torch.cat(flat, dim=-1).double())
+
+    def result(self, samples: int) -> Evaluation:
+        """Return the numbers."""
+        log_prob = torch.cat(self.log_prob)
+        count = len(log_prob)
+        mean = log_prob.mean().item()
+        means = {name: total / count for name, total in self.sums.items()}
+        spread = log_prob.std().item() / math.sqrt(count) if count > 1 else math.nan
+        active = None
+        if self.has_means and self.means:
+            variance = torch.cat(self.means).var(0, correction=0)
+            active = int((variance > _ACTIVE).sum())
+        bits = None if self.event_size is None else -mean / (self.event_size * math.log(2.0))
+        dimensions = self.dimensions if self.splits else None
+        return Evaluation(
+            log_prob=mean,
+            log_prob_error=math.sqrt(self.variance) / count,
+            log_prob_data_error=spread,
+            ess=means["ess"],
+            elbo=means["elbo"],
+            reconstruction=means["reconstruction"],
+            kl=means["reconstruction"] - means["elbo"],
+            kl_per_dimension=None if dimensions is None else (dimensions / count).cpu(),
+            active_units=active,
+            bits_per_dim=bits,
+            samples=samples,
+            data=count,
+        )
+
+
+def _counted_elements(terms: Terms) -> int | None:
+    """Return the elements of one x where all are discrete and observed, else None."""
+    elements = 0
+    for site in terms.observed.values():
+        distribution: Any = site.model
+        base = distribution
+        while base is not None:
+            if isinstance(base, MaskedDistribution):
+                return None
+            base = getattr(base, "base_dist", None)
+        try:
+            if not distribution.support.is_discrete:
+                return None
+        except NotImplementedError:
+            return None
+        elements += distribution.event_shape.numel()
+    return elements or None
+
+
+def _check_count(name: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} expects a positive integer; got {value!r}")

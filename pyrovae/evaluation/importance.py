@@ -1,0 +1,137 @@
+"""Importance sampling of log p(x), a block of data and draws at a time.
+
+`log p(x) ~ log 1/S sum_s w_s`, with `w_s = p(x, z_s) / q(z_s | x)` and z_s ~ q(z | x). Draws come
+in blocks whose size follows from a memory budget; what is kept of a block are sums for each datum,
+in float64, so memory does not grow with S.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pyrovae.evaluation.memory import rows_within
+from pyrovae.models import Pair
+from pyrovae.objectives import LocalParameters, Terms, trace_terms
+from pyrovae.scopes import evaluation_mode, validation
+
+Batch = dict[str, Tensor]
+
+
+@dataclass
+class Weights:
+    """Sums over the draws of a batch; every estimate about its data follows from them.
+
+    Arguments:
+        samples: the number of draws so far, S.
+        log_total: `log sum_s w_s` of each datum.
+        log_square: `log sum_s w_s^2` of each datum.
+        sum_log: `sum_s log w_s` of each datum.
+        sum_reconstruction: `sum_s log p(x | z_s)` of each datum.
+        sum_dimensions: the sum over draws of each latent dimension's `log q - log p`, of shape
+            `[batch, dimensions]`, None where it does not split.
+    """
+
+    samples: int
+    log_total: Tensor
+    log_square: Tensor
+    sum_log: Tensor
+    sum_reconstruction: Tensor
+    sum_dimensions: Tensor | None
+
+    @classmethod
+    def of(cls, terms: Terms) -> "Weights":
+        """Return the sums of one record."""
+        log_weight = terms.log_weight.double()
+        parts = [site.kl_per_dimension("sampled") for site in terms.latent.values()]
+        split = [part.double().sum(0).flatten(1) for part in parts if part is not None]
+        return cls(
+            samples=log_weight.shape[0],
+            log_total=log_weight.logsumexp(0),
+            log_square=(2 * log_weight).logsumexp(0),
+            sum_log=log_weight.sum(0),
+            sum_reconstruction=terms.log_likelihood.double().sum(0),
+            sum_dimensions=torch.cat(split, dim=-1) if split and len(split) == len(parts) else None,
+        )
+
+    def add(self, other: "Weights") -> None:
+        """Add the sums of further draws of the same data."""
+        self.samples += other.samples
+        self.log_total = torch.logaddexp(self.log_total, other.log_total)
+        self.log_square = torch.logaddexp(self.log_square, other.log_square)
+        self.sum_log += other.sum_log
+        self.sum_reconstruction += other.sum_reconstruction
+        if self.sum_dimensions is not None and other.sum_dimensions is not None:
+            self.sum_dimensions += other.sum_dimensions
+
+    @property
+    def elbo(self) -> Tensor:
+        """The mean of log w of each datum."""
+        return self.sum_log / self.samples
+
+    @property
+    def log_prob(self) -> Tensor:
+        """The log of the mean of w of each datum, never below the mean of its log."""
+        return torch.maximum(self.log_total - math.log(self.samples), self.elbo)
+
+    @property
+    def ess(self) -> Tensor:
+        """The effective sample size of each datum, `(sum w)^2 / sum w^2`, from 1 to S."""
+        return (2 * self.log_total - self.log_square).exp().clamp(1.0, float(self.samples))
+
+    @property
+    def variance(self) -> Tensor:
+        """The Monte Carlo variance of each `log_prob`, by the delta method; nan for one draw."""
+        if self.samples == 1:
+            return torch.full_like(self.log_total, float("nan"))
+        return (self.samples / self.ess - 1.0).clamp(min=0.0) / (self.samples - 1)
+
+
+class Sampler:
+    """Draws weights for batches of a pair, in blocks that fit into the memory budget.
+
+    Arguments:
+        pair: the programs.
+        batch: a first batch, for measuring.
+        samples: how many draws each datum gets, S.
+    """
+
+    def __init__(self, pair: Pair, batch: Batch, *, samples: int) -> None:
+        self.pair = pair
+        self.samples = samples
+        one = {name: value[:1] for name, value in batch.items()}
+        with torch.random.fork_rng(devices=[]):
+            rows = rows_within(lambda particles: Weights.of(self.trace(one, particles=particles)))
+        self.block = min(samples, rows)
+        self.batch_size = max(1, rows // samples)
+
+    def trace(self, batch: Batch, *, particles: int) -> Terms:
+        """Return the record of a batch."""
+        args, kwargs = self.pair.arguments(batch)
+        with LocalParameters(self.pair):
+            return trace_terms(self.pair.model, self.pair.guide, args, kwargs, particles=particles)
+
+    def weights(self, batch: Batch) -> tuple[Weights, Terms]:
+        """Return the sums over all draws of a batch, and the record of the first block."""
+        first = self.trace(batch, particles=self.block)
+        weights = Weights.of(first)
+        while weights.samples < self.samples:
+            particles = min(self.block, self.samples - weights.samples)
+            weights.add(Weights.of(self.trace(batch, particles=particles)))
+        return weights, first
+
+
+@contextmanager
+def evaluating(pair: Pair) -> Iterator[None]:
+    """Switch gradients, validation and training mode off inside this context."""
+    with torch.no_grad(), evaluation_mode(pair), validation(enabled=False):
+        yield
+
+
+def device_of(pair: Pair) -> torch.device:
+    """Return the device of the pair's parameters."""
+    tensors = [*pair.parameters(), *pair.buffers()]
+    return tensors[0].device if tensors else torch.device("cpu")
