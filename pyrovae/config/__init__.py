@@ -1,0 +1,29 @@
+"""Config: constructor call <-> plain tree <-> text, one to one.
+
+`to_tree` and `from_tree` are each other's inverse on every part of every room; `dump`, `parse` and
+`read` write and read trees as text; `complete` checks a tree that a user wrote.
+"""
+
+from pyrovae.config.check import Written, complete
+from pyrovae.config.names import ROOMS, choices, find, find_class, nearest, public_path
+from pyrovae.config.signature import Argument, arguments
+from pyrovae.config.text import dump, parse, read
+from pyrovae.config.tree import from_tree, to_tree
+
+__all__ = [
+    "ROOMS",
+    "Argument",
+    "Written",
+    "arguments",
+    "choices",
+    "complete",
+    "dump",
+    "find",
+    "find_class",
+    "from_tree",
+    "nearest",
+    "parse",
+    "public_path",
+    "read",
+    "to_tree",
+]

@@ -1,0 +1,130 @@
+"""Signatures: what a constructor takes, which is the schema of its configuration."""
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pyrovae.declared import Declared
+
+REQUIRED = inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a constructor.
+
+    Arguments:
+        annotation: its type.
+        default: its default, or `REQUIRED`.
+    """
+
+    annotation: Any
+    default: Any
+
+    @property
+    def bases(self) -> tuple[type, ...]:
+        """The bases of the classes that may be named here, none where plain values are meant."""
+        return tuple(_bases(self.annotation))
+
+    @property
+    def plain(self) -> Any:
+        """The annotation without the classes that are named; None where nothing is left of it."""
+        kinds = tuple(kind for kind in _alternatives(self.annotation) if not _bases(kind))
+        return Union[kinds] if kinds else None  # noqa: UP007  (a union of a tuple)
+
+
+def arguments(maker: Callable[..., Any]) -> dict[str, Argument]:
+    """Return the arguments of a class or function, by name.
+
+    Example:
+        >>> from pyrovae.priors import VampPrior
+        >>> {name: argument.default for name, argument in arguments(VampPrior).items()}
+        {'dim': 32, 'components': 500}
+    """
+    function = _initialiser(maker)
+    if function is None:
+        return {}
+    try:
+        hints = typing.get_type_hints(function)
+    except NameError:  # an annotation under TYPE_CHECKING: anything goes
+        hints = {}
+    return {
+        name: Argument(hints.get(name, Any), parameter.default)
+        for name, parameter in inspect.signature(maker).parameters.items()
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    }
+
+
+def _initialiser(maker: Callable[..., Any]) -> Callable[..., Any] | None:
+    """Return the function whose annotations count; None for a class without one of its own."""
+    if not isinstance(maker, type):
+        return maker
+    owner = next(base for base in maker.__mro__ if "__init__" in vars(base))
+    library = owner.__module__.partition(".")[0] == "torch" and issubclass(maker, Declared)
+    if owner is object or library:
+        return None
+    return typing.cast(Callable[..., Any], vars(owner)["__init__"])
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    if get_origin(annotation) in (Union, types.UnionType):
+        return get_args(annotation)
+    return (annotation,)
+
+
+def _bases(annotation: Any) -> list[type]:
+    """Return the classes that can be named for an annotation: ours, and what a callable returns."""
+    found: list[type] = []
+    for kind in _alternatives(annotation):
+        if get_origin(kind) is Callable:
+            kind = get_args(kind)[-1]  # noqa: PLW2901  (a class whose first argument comes later)
+            if isinstance(kind, type):
+                found.append(kind)
+        elif isinstance(kind, type) and issubclass(kind, Declared):
+            found.append(kind)
+    return found
+
+
+def described(annotation: Any) -> str:
+    """Return in words what an annotation expects.
+
+    Example:
+        >>> described(tuple[int, ...]), described(float | None)
+        ('a list of integers', 'a number or null')
+    """
+    words = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
+    words[type(None)] = "null"
+    parts = []
+    for kind in _alternatives(annotation):
+        origin, inner = get_origin(kind), get_args(kind)
+        if origin is Literal:
+            parts.append("one of " + ", ".join(map(repr, inner)))
+        elif origin in (list, tuple) and inner:
+            many = {int: "integers", float: "numbers", str: "strings"}.get(inner[0], "values")
+            parts.append(f"a list of {many}")
+        elif _bases(kind):
+            parts.extend(
+                f"{'an' if base.__name__[0] in 'AEIOU' else 'a'} {base.__name__}"
+                for base in _bases(kind)
+            )
+        else:
+            parts.append(words.get(kind) or str(getattr(kind, "__name__", kind)))
+    return " or ".join(parts)
+
+
+def literals(annotation: Any) -> list[str]:
+    """Return the words that an annotation lists."""
+    kinds = [kind for kind in _alternatives(annotation) if get_origin(kind) is Literal]
+    return [value for kind in kinds for value in get_args(kind) if isinstance(value, str)]
+
+
+def missing(given: Mapping[str, Any], signature: Mapping[str, Argument]) -> list[str]:
+    """Return the names of the required arguments that are not given."""
+    return [
+        name
+        for name, argument in signature.items()
+        if argument.default is REQUIRED and name not in given
+    ]

@@ -1,0 +1,144 @@
+"""Text: the subset of YAML that configurations are written in.
+
+It is YAML 1.2's core schema: `1e-3` is a number, `no` and `2024-01-01` are strings, which PyYAML
+by itself reads otherwise. There are no tags, no aliases and no repeated keys, so that a file means
+what it seems to mean and costs no more to read than its length.
+"""
+
+import re
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+LARGEST = 1_000_000  # bytes; a configuration is a few thousand
+
+_NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
+_BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
+_INT = re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$")
+_FLOAT = re.compile(
+    r"^(?:[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+"
+    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+)
+_RESOLVERS = [
+    ("tag:yaml.org,2002:null", _NULL, ["~", "n", "N", ""]),
+    ("tag:yaml.org,2002:bool", _BOOL, list("tTfF")),
+    ("tag:yaml.org,2002:int", _INT, list("-+0123456789")),
+    ("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789")),
+]
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader with the resolvers above, no aliases and no repeated keys."""
+
+    yaml_implicit_resolvers: Any = {}  # noqa: RUF012  (as PyYAML declares it)
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.YAMLError(f"aliases such as *{event.anchor} are not used here")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002  (PyYAML's signature)
+        seen = set()
+        for key_node, _ in node.value:
+            key = key_node.value
+            if not isinstance(key, str):
+                raise yaml.YAMLError("a key must be a word")
+            if key in seen:
+                raise yaml.YAMLError(f"the key {key!r} is given twice")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's safe dumper with the resolvers above, short lists in one line, no aliases."""
+
+    yaml_implicit_resolvers: Any = {}  # noqa: RUF012  (as PyYAML declares it)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_list(dumper: yaml.SafeDumper, values: list[Any]) -> yaml.Node:
+    plain = not any(isinstance(value, dict | list) for value in values)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=plain)
+
+
+for _kind in (_Loader, _Dumper):
+    for _tag, _pattern, _first in _RESOLVERS:
+        _kind.add_implicit_resolver(_tag, _pattern, _first)
+_Dumper.add_representer(list, _represent_list)
+
+
+def dump(tree: Any) -> str:
+    """Return a plain tree as text.
+
+    Arguments:
+        tree: dicts, lists, strings, numbers, booleans and None.
+
+    Raises:
+        ValueError: something else is in the tree.
+
+    Example:
+        >>> print(dump({"lr": 1e-05, "hidden": [300, 300], "label": "1e-3"}), end="")
+        lr: 1.0e-05
+        hidden: [300, 300]
+        label: '1e-3'
+    """
+    try:
+        return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    except yaml.YAMLError as error:
+        raise ValueError(f"a configuration holds plain values only: {error}") from error
+
+
+def parse(text: str, *, source: str = "the configuration") -> Any:
+    r"""Return the plain tree that a text stands for.
+
+    Arguments:
+        text: the text.
+        source: where it comes from, named in errors.
+
+    Raises:
+        ValueError: it is not in the subset of YAML described above.
+
+    Example:
+        >>> parse("{lr: 1e-3, when: 2024-01-01, shuffle: no}")
+        {'lr': 0.001, 'when': '2024-01-01', 'shuffle': 'no'}
+        >>> parse("dim: 1\ndim: 2")
+        Traceback (most recent call last):
+        ValueError: the configuration cannot be read: the key 'dim' is given twice
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise ValueError(f"{source} cannot be read: {error.problem}{place}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(f"{source} cannot be read: {error}") from error
+    except RecursionError as error:
+        raise ValueError(f"{source} cannot be read: it is nested too deeply") from error
+
+
+def read(file: Path) -> Any:
+    """Return the plain tree in a file.
+
+    Arguments:
+        file: the path of a text file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is larger than 1 MB, not text, or not in the subset of YAML.
+    """
+    size = file.stat().st_size
+    if size > LARGEST:
+        raise ValueError(
+            f"{file} is no configuration: it has {size} bytes, and {LARGEST} are the most"
+        )
+    try:
+        content = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is no text: {error}") from error
+    return parse(content, source=str(file))

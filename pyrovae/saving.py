@@ -1,0 +1,167 @@
+"""Saving: a model as a folder of text and tensors, in which nothing can be executed.
+
+`config.yaml` is the model's constructor call, `weights.safetensors` its state. Loading calls the
+constructor and fills in the state; nothing is unpickled, and no class outside pyrovae is imported
+unless the caller names its package.
+"""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pyrovae.config import dump, from_tree, read, to_tree
+from pyrovae.models import Model
+
+FORMAT = 1
+CONFIG = "config.yaml"
+WEIGHTS = "weights.safetensors"
+
+
+def save(model: Model, folder: str | Path) -> None:
+    """Write a model to a folder, from which `load` makes it again.
+
+    The files are written aside and then moved into place, so that a run killed in between leaves
+    the earlier ones whole.
+
+    Arguments:
+        model: a model of `pyrovae.models`, or of your own under the same base.
+        folder: where to; it is made where it does not exist.
+
+    Raises:
+        TypeError: it is no model, or its state holds something that is no tensor.
+        ValueError: a part cannot be named in a text, such as a lambda; the message says which
+            argument it is, and what to do.
+        OSError: the folder cannot be written.
+    """
+    from pyrovae import __version__
+
+    if not isinstance(model, Model):
+        raise TypeError(f"save expects a model of pyrovae such as VAE; got {type(model).__name__}")
+    config = {"format": FORMAT, "pyrovae": __version__, "model": to_tree(model, path="model")}
+    state = _state(model)
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file; save expects a folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the folder, and so on the same file system, where a move is one step.
+    aside = folder.absolute().parent / f".{folder.absolute().name}.{secrets.token_hex(4)}"
+    aside.mkdir()
+    try:
+        (aside / CONFIG).write_text(dump(config), encoding="utf-8")
+        save_file(state, aside / WEIGHTS, metadata={"format": "pt"})
+        for name in (WEIGHTS, CONFIG):
+            _flush(aside / name)
+        folder.mkdir(exist_ok=True)
+        for name in (WEIGHTS, CONFIG):
+            os.replace(aside / name, folder / name)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def load(folder: str | Path, *, allow: Iterable[str] = ()) -> Any:
+    """Return the model that `save` wrote to a folder, on the CPU and in training mode.
+
+    The caller's random state is left as it was.
+
+    Arguments:
+        folder: the folder.
+        allow: packages beside pyrovae whose classes the model may use. Naming one trusts it: it
+            is imported.
+
+    Raises:
+        OSError: the folder or a file in it is missing or cannot be read.
+        TypeError: the configuration names something that is no part, or not a fitting one.
+        ValueError: a file is damaged, of a later format, names a class outside pyrovae and
+            `allow`, or holds other tensors than the model; each is named with both shapes.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no model folder {folder}")
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder} holds no saved model: {name} is missing")
+    tree = _checked(read(folder / CONFIG), folder / CONFIG)
+    state = _tensors(folder / WEIGHTS)
+    with torch.random.fork_rng(devices=[]):  # a constructor draws its starting values
+        model = from_tree(tree, allow=allow, expected=Model, path="model")
+    _fill(model, state, folder / WEIGHTS)
+    return model
+
+
+def _state(model: Model) -> dict[str, Tensor]:
+    """Return a copy of each tensor, since a file has no room for tensors that share memory."""
+    state = {}
+    for name, value in model.state_dict().items():
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"the state '{name}' is {type(value).__name__}; only tensors are saved: keep it "
+                f"as a buffer, or as a constructor argument"
+            )
+        state[name] = value.detach().to("cpu", copy=True).contiguous()
+    return state
+
+
+def _flush(file: Path) -> None:
+    with file.open("rb+") as opened:
+        os.fsync(opened.fileno())
+
+
+def _checked(config: Any, file: Path) -> Any:
+    """Return the model's tree out of a configuration, after a look at its format."""
+    if not isinstance(config, dict) or "model" not in config:
+        raise ValueError(f"{file} does not describe a model: it has no entry 'model'")
+    version = config.get("format")
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise ValueError(f"{file} states no format that could be read: format is {version!r}")
+    if version > FORMAT:
+        raise ValueError(
+            f"{file} has format {version}, written by pyrovae {config.get('pyrovae')}; this one "
+            f"reads up to {FORMAT}: install a later pyrovae"
+        )
+    return config["model"]
+
+
+def _tensors(file: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(file, framework="pt", device="cpu") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, RuntimeError) as error:
+        raise ValueError(f"{file} is damaged or no safetensors file: {error}") from error
+
+
+def _fill(model: Model, state: dict[str, Tensor], file: Path) -> None:
+    """Copy the tensors into the model, after a look at their names, shapes and kinds."""
+    own = model.state_dict()
+    problems = [f"'{name}' {list(own[name].shape)} is missing" for name in own if name not in state]
+    problems += [
+        f"'{name}' {list(state[name].shape)} is not the model's"
+        for name in state
+        if name not in own
+    ]
+    problems += [
+        f"'{name}' is {list(value.shape)}, expected {list(own[name].shape)}"
+        for name, value in state.items()
+        if name in own and value.shape != own[name].shape
+    ]
+    kinds = {value.dtype for value in state.values() if value.is_floating_point()}
+    if len(kinds) == 1 and not problems:
+        model.to(dtype=kinds.pop())  # a model in double precision stays one
+        own = model.state_dict()
+    problems += [
+        f"'{name}' is {value.dtype}, expected {own[name].dtype}"
+        for name, value in state.items()
+        if name in own and value.dtype != own[name].dtype
+    ]
+    if problems:
+        raise ValueError(
+            f"{file} does not hold the state of {type(model).__name__}: {'; '.join(problems)}"
+        )
+    model.load_state_dict(state)
