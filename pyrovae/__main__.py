@@ -1,0 +1,76 @@
+"""The command `pyrovae`: a verb, and what follows it.
+
+Only the verb that was given is imported, so that help answers at once.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+
+from pyrovae.cli.errors import UsageError, report
+
+VERBS = {
+    "train": "train a model, evaluate it on held-out data and keep both in a run folder",
+    "evaluate": "estimate log p(x) of a run's model on held-out data",
+    "sample": "draw data from a run's model",
+    "parts": "list every part there is, with its arguments",
+}
+
+MISTAKE = 2
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, 2 for a mistake, 130 for Ctrl-C.
+
+    Arguments:
+        argv: the words after `pyrovae`; by default those of the process.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_usage())
+        return 0
+    if words[0] in ("-V", "--version", "version"):
+        from pyrovae import __version__
+
+        print(f"pyrovae {__version__}")
+        return 0
+    verb, *rest = words
+    try:
+        if verb not in VERBS:
+            raise UsageError([_unknown(verb)])
+        return int(import_module(f"pyrovae.cli.{verb}").run(rest))
+    except KeyboardInterrupt:
+        print("pyrovae: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        if os.environ.get("PYROVAE_TRACEBACK"):
+            raise
+        report(error)
+        return MISTAKE
+
+
+def _usage() -> str:
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {verb:<{width}}  {meaning}" for verb, meaning in VERBS.items())
+    return (
+        "pyrovae: variational autoencoders as three distributions and a bound\n\n"
+        f"usage: pyrovae VERB [...]\n\n{verbs}\n\n"
+        "`pyrovae VERB --help` lists what a verb takes; `pyrovae train` alone trains on\n"
+        "handwritten digits, which need no download; `pyrovae --version` names the version."
+    )
+
+
+def _unknown(verb: str) -> str:
+    close = get_close_matches(verb, VERBS, n=1, cutoff=0.4)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"there is no verb {verb!r} among {', '.join(VERBS)}{hint}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

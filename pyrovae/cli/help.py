@@ -1,0 +1,100 @@
+"""Help: what `train` takes, read from the signatures and docstrings of what it makes."""
+
+import inspect
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from docstring_parser import parse
+
+from pyrovae.cli.errors import UsageError
+from pyrovae.cli.settings import DEFAULTS, options
+from pyrovae.config import Argument, Written, arguments, choices, nearest
+from pyrovae.declared import Declared
+
+_HEAD = """\
+usage: pyrovae train [--config FILE] [--data NAME] [--model.PART CLASS] [--OPTION VALUE ...]
+
+Train a model on data, evaluate it on what was held out, and keep both in a run folder.
+A class is given by its name and its arguments behind it, in any order:
+  --model.prior VampPrior --model.prior.dim 50 --model.prior.components 500
+`pyrovae train --model.prior.help VampPrior` shows a class, `pyrovae parts` lists all of them.
+
+  --config FILE           settings from a file; flags go over it
+  --print_config          print all settings as such a file, and do nothing else
+  --out RUN               the run folder (default: runs/DATA-1 and so on)
+  --allow PACKAGE         let classes of your own come from this package; it is imported
+"""
+
+
+def train_help(words: Sequence[str]) -> str:
+    """Return the help that the words ask for: of the verb, or of one class."""
+    for flag, name in zip(words, [*words[1:], ""], strict=True):
+        if flag.endswith(".help"):
+            return class_help(name)
+    lines = [_HEAD]
+    said = {entry.arg_name: entry.description or "" for entry in _documented(options)}
+    for name, argument in arguments(options).items():
+        text = f"{' '.join(said.get(name, '').split())} (default: {_default(name, argument)})"
+        lines.append(
+            textwrap.fill(
+                text,
+                width=96,
+                initial_indent=f"  {'--' + name:<24}",
+                subsequent_indent=" " * 26,
+            )
+        )
+    return "\n".join(lines) + "\n"
+
+
+def class_help(name: str) -> str:
+    """Return the signature and the docstring of a part, by its short name.
+
+    Raises:
+        UsageError: no part is called so.
+    """
+    known = choices(Declared)
+    short = name.rpartition(".")[2]
+    if short not in known:
+        raise UsageError([f"no part is called {name!r}{nearest(short, known)}"])
+    part = known[short]
+    return f"{call_of(part)}\n\n{inspect.getdoc(part)}\n"
+
+
+def call_of(part: type) -> str:
+    """Return the constructor call of a class as a user would look it up, without types.
+
+    Example:
+        >>> from pyrovae.priors import VampPrior
+        >>> call_of(VampPrior)
+        'VampPrior(dim=32, *, components=500)'
+    """
+    if not arguments(part):
+        return f"{part.__name__}()"
+    signature = inspect.signature(part)
+    bare = [
+        parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()
+    ]
+    shown = signature.replace(parameters=bare, return_annotation=inspect.Signature.empty)
+    return f"{part.__name__}{shown}"
+
+
+def summary_of(part: type) -> str:
+    """Return the first sentence of a docstring, without its full stop."""
+    first = (inspect.getdoc(part) or "").partition("\n\n")[0]
+    return " ".join(first.split()).rstrip(".")
+
+
+def _documented(function: Any) -> list[Any]:
+    return parse(function.__doc__ or "").params
+
+
+def _default(name: str, argument: Argument) -> str:
+    given = DEFAULTS.get(name, argument.default)
+    if isinstance(given, Written):
+        inner = [
+            f"{key}={value.name if isinstance(value, Written) else value}"
+            for key, value in given.given.items()
+        ]
+        return f"{given.name}({', '.join(inner)})"
+    return "none" if given is None else str(given)

@@ -1,0 +1,29 @@
+"""The verb `parts`."""
+
+from collections.abc import Sequence
+
+from pyrovae.cli.arguments import Parser
+from pyrovae.cli.errors import UsageError
+from pyrovae.cli.help import call_of, summary_of
+from pyrovae.config import ROOMS, choices, nearest
+from pyrovae.declared import Declared
+
+
+def run(words: Sequence[str]) -> int:
+    """List the parts of all rooms, or of one."""
+    parser = Parser("parts", "List every part there is: its constructor call and what it is.")
+    parser.add_argument("--room", help=f"one room: {', '.join(ROOMS)}")
+    given = parser.read(words)
+    if given is None:
+        return 0
+    if given.room is not None and given.room not in ROOMS:
+        hint = nearest(given.room, ROOMS)
+        raise UsageError([f"--room: one of {', '.join(ROOMS)}; got {given.room!r}{hint}"])
+    parts = choices(Declared)
+    for room in ROOMS if given.room is None else [given.room]:
+        print(f"pyrovae.{room}")
+        for name in sorted(parts):
+            part = parts[name]
+            if part.__module__.split(".")[1] == room:
+                print(f"  {call_of(part)}\n      {summary_of(part)}")
+    return 0

@@ -1,0 +1,84 @@
+"""Run folders: what a training run leaves behind, and how the other verbs find it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyrovae.config import read
+
+CONFIG = "config.yaml"
+MODEL = "model"
+EVALUATION = "evaluation.json"
+METRICS = "metrics.jsonl"
+WEIGHTS = "weights.safetensors"
+
+
+def new_folder(out: str | None, *, name: str) -> Path:
+    """Make and return a new run folder, `runs/NAME-1` and so on where none is asked for.
+
+    Arguments:
+        out: the folder that was asked for.
+        name: what runs without such a folder are called.
+
+    Raises:
+        OSError: the folder holds something, or cannot be made.
+    """
+    if out is not None:
+        folder = Path(out).expanduser()
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise FileExistsError(
+                f"{folder} exists and is not empty; choose another --out, or remove it first"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    runs = Path("runs")
+    runs.mkdir(exist_ok=True)
+    number = 1
+    while True:
+        folder = runs / f"{name}-{number}"
+        try:
+            folder.mkdir()  # two runs started at once do not get the same one
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run folder, or a model folder by itself.
+
+    Arguments:
+        folder: the folder.
+        model: the folder of its model.
+        config: what the run was trained with; None for a model by itself.
+    """
+
+    folder: Path
+    model: Path
+    config: dict[str, Any] | None
+
+
+def find_run(name: str) -> FinishedRun:
+    """Return the run in a folder.
+
+    Raises:
+        OSError: there is no such folder, or no model in it.
+        ValueError: its configuration cannot be read.
+    """
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        listed = sorted(path.name for path in folder.parent.glob("*") if (path / MODEL).is_dir())
+        hint = f"; in {folder.parent} there are {', '.join(listed[-5:])}" if listed else ""
+        raise FileNotFoundError(f"there is no run folder {folder}{hint}")
+    if (folder / MODEL / WEIGHTS).is_file() and (folder / CONFIG).is_file():
+        config = read(folder / CONFIG)
+        if not isinstance(config, dict):
+            raise ValueError(f"{folder / CONFIG} does not describe a run")
+        return FinishedRun(folder, folder / MODEL, config)
+    if (folder / WEIGHTS).is_file():
+        return FinishedRun(folder, folder, None)
+    raise FileNotFoundError(
+        f"{folder} holds no trained model ({MODEL}/{WEIGHTS}): the run was stopped before its end, "
+        f"or this is no run folder"
+    )

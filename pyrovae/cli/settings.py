@@ -1,0 +1,223 @@
+"""Settings: what `train` is told, as one tree whose schema is the signature of `options`."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from inspect import signature
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from pyrovae.cli.errors import UsageError
+from pyrovae.cli.flags import Flags, layer, over, written
+from pyrovae.config import Written, arguments, complete, find, find_class, from_tree, read
+from pyrovae.data import Arrays, Source, source_for
+from pyrovae.data.array_files import SUFFIXES
+from pyrovae.data.shorthand import NAMES
+from pyrovae.models import Model
+from pyrovae.objectives import Objective
+
+LINKED = ("event_shape", "total_count")  # arguments of a likelihood that the data know
+
+DEFAULTS = {
+    "data": Written("Digits"),
+    "model": Written(
+        "VAE",
+        {
+            "prior": Written("StandardNormal"),
+            "posterior": Written("MeanFieldNormal"),
+            "encoder": Written("MLP"),
+            "decoder": Written("MLP"),
+        },
+    ),
+    "objective": Written("ELBO"),
+    "optimizer": Written("Adam", {"lr": 1e-3}),
+}
+
+
+def options(
+    *,
+    data: Source,
+    model: Model,
+    objective: Objective,
+    epochs: int = 50,
+    batch_size: int = 64,
+    seed: int = 0,
+    optimizer: Callable[[Sequence[nn.Parameter]], Optimizer],
+    scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+    warmup: int = 0,
+    clip: float | None = None,
+    ema: float | None = None,
+    patience: int | None = None,
+    device: str = "auto",
+    precision: Literal["32-true", "bf16-mixed"] = "32-true",
+    samples: int = 1000,
+) -> None:
+    """Train a model on data, evaluate it on what was held out, and keep both in a run folder.
+
+    Arguments:
+        data: the data, a class such as MNIST, or shorthand: digits, mnist, a .npy or .npz file
+        model: the model; its parts are model.prior, model.likelihood (by default the one that
+            suits the data), model.posterior, model.encoder and model.decoder
+        objective: the bound that is raised
+        epochs: how many times to go through the data
+        batch_size: rows in a batch
+        seed: seeds starting values, noise and order, and the draws of the evaluation
+        optimizer: a class of torch.optim
+        scheduler: a class of torch.optim.lr_scheduler, stepped per batch
+        warmup: steps in which the rate rises from near zero
+        clip: the largest norm of a gradient
+        ema: average the weights, keeping this share at each step
+        patience: stop after more than so many epochs without a better validation loss
+        device: auto, cpu, cuda, cuda:1, mps
+        precision: 32-true, or bf16-mixed for the networks
+        samples: draws for each datum in the evaluation of log p(x)
+    """
+
+
+def read_settings(flags: Flags, *, allow: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the full tree of a training run; what the data know is not in it.
+
+    Arguments:
+        flags: the words of the command line; `--config` and `--data` are read here as well.
+        allow: packages beside pyrovae whose classes may be named.
+
+    Raises:
+        UsageError: there are mistakes, one line for each.
+        OSError: a configuration file cannot be read.
+    """
+    tree: dict[str, Any] = dict(DEFAULTS)
+    for name in flags.take("config"):
+        for key, value in _file(Path(name).expanduser()).items():
+            word = key == "data" and isinstance(value, str)
+            tree[key] = over(tree.get(key), source_tree(value) if word else value)
+    for name in flags.take("data"):
+        tree["data"] = over(tree["data"], source_tree(name))
+    tree = layer(tree, flags.values)
+    whole, problems = complete(
+        tree, arguments(options), allow=allow, linked=(*LINKED, "likelihood")
+    )
+    if problems:
+        raise UsageError(problems)
+    return whole
+
+
+def read_source(name: str, *, allow: Iterable[str] = ()) -> Source:
+    """Return the source that a word after `--data` stands for.
+
+    Raises:
+        UsageError: there is no such source.
+    """
+    schema = {"data": arguments(options)["data"]}
+    whole, problems = complete({"data": source_tree(name)}, schema, allow=allow)
+    if problems:
+        raise UsageError(problems)
+    source: Source = from_tree(whole["data"], allow=allow, expected=Source, path="data")
+    return source
+
+
+def linked(
+    tree: dict[str, Any], source: Source, *, allow: Iterable[str] = ()
+) -> tuple[dict[str, Any], str]:
+    """Return a run's tree with what the data know filled in, and a word on what was chosen.
+
+    Arguments:
+        tree: the full tree of a run.
+        source: its data.
+        allow: packages beside pyrovae whose classes may be named.
+
+    Raises:
+        ValueError: the likelihood is for other data, or needs what they do not know.
+    """
+    likelihood = tree["model"]["init_args"].get("likelihood")
+    said = ""
+    if likelihood is None:
+        suited = source.suggestion
+        name = f"pyrovae.likelihoods.{suited.likelihood}"
+        likelihood = {"class_path": name, "init_args": dict(suited.arguments)}
+        said = f"likelihood {suited.likelihood}, because {suited.reason}"
+    given = dict(likelihood["init_args"])
+    takes = arguments(find_class(likelihood["class_path"], allow=allow))
+    if "event_shape" in takes:
+        shape = list(source.event_shape)
+        if given.setdefault("event_shape", shape) != shape:
+            raise UsageError(
+                [
+                    f"model.likelihood.event_shape: {source!r} has {shape}; "
+                    f"got {given['event_shape']}; leave it out, it comes from the data"
+                ]
+            )
+    if "total_count" in takes and "total_count" not in given:
+        if source.total_count is None:
+            raise UsageError(
+                [
+                    f"model.likelihood.total_count: missing, and {source!r} states no largest "
+                    f"count; it suggests the likelihood {source.suggestion.likelihood}"
+                ]
+            )
+        given["total_count"] = source.total_count
+    whole = _with_likelihood(tree, {**likelihood, "init_args": given})
+    model = whole["model"]
+    names = arguments(find_class(model["class_path"], allow=allow))  # in the constructor's order
+    ordered = {name: model["init_args"][name] for name in names}
+    return {**whole, "model": {**model, "init_args": ordered}}, said
+
+
+def unlinked(tree: dict[str, Any], source: Source) -> dict[str, Any]:
+    """Return a run's tree without what the data fill in again, so that they can be exchanged."""
+    likelihood = tree["model"]["init_args"]["likelihood"]
+    given = dict(likelihood["init_args"])
+    given.pop("event_shape", None)
+    if given.get("total_count") == source.total_count:
+        given.pop("total_count", None)
+    return _with_likelihood(tree, {**likelihood, "init_args": given})
+
+
+def _with_likelihood(tree: dict[str, Any], likelihood: dict[str, Any]) -> dict[str, Any]:
+    model = tree["model"]
+    init_args = {**model["init_args"], "likelihood": likelihood}
+    return {**tree, "model": {**model, "init_args": init_args}}
+
+
+def maker(tree: dict[str, Any] | None, *, allow: Iterable[str] = ()) -> Callable[..., Any] | None:
+    """Return what makes an optimiser or a scheduler, from a tree that was checked."""
+    if tree is None:
+        return None
+    made = find(tree["class_path"], allow=("torch", *allow))
+    return partial(_made, made, tree["init_args"])
+
+
+def _made(made: type, given: dict[str, Any], first: Any) -> Any:
+    """Make an optimiser or a scheduler, an optimiser fused where torch can, as `fit` does."""
+    fusable = "fused" in signature(made).parameters and "fused" not in given
+    if fusable and not {"foreach", "differentiable"} & set(given):
+        kinds = {parameter.device.type for parameter in first}
+        given = {**given, "fused": kinds <= {"cpu", "cuda"} or None}
+    return made(first, **given)
+
+
+def source_tree(name: str) -> Any:
+    """Return what a word after `--data` stands for: a class, or the shorthand of one."""
+    if name in NAMES:
+        return Written(NAMES[name].__name__)
+    if Path(name).suffix.lower() in SUFFIXES:
+        return Written(Arrays.__name__, {"path": name})
+    if not all(word.isidentifier() for word in name.split(".")) or name.islower():
+        try:
+            source_for(name)
+        except ValueError as error:
+            if "." not in name or not name.replace(".", "").isidentifier():
+                raise UsageError([f"data: {error}"]) from error
+    return Written(name)
+
+
+def _file(file: Path) -> dict[str, Any]:
+    """Return the tree in a configuration file, without what only the run itself was told."""
+    tree = read(file)
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict) or not all(isinstance(key, str) for key in tree):
+        raise ValueError(f"{file} is no configuration: it holds no settings by name")
+    return {key: written(value, path=key) for key, value in tree.items() if key != "pyrovae"}

@@ -1,0 +1,108 @@
+"""The verb `train`."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pyrovae import __version__
+from pyrovae.cli.flags import lex
+from pyrovae.cli.help import train_help
+from pyrovae.cli.notes import allowed_packages, notes
+from pyrovae.cli.run_folder import CONFIG, new_folder
+from pyrovae.cli.settings import linked, maker, read_settings, unlinked
+from pyrovae.cli.show import show
+from pyrovae.config import dump, from_tree
+from pyrovae.data import Source
+from pyrovae.declared import arguments_of
+from pyrovae.evaluation import evaluate
+from pyrovae.models import Model
+from pyrovae.objectives import Objective
+from pyrovae.scopes import random_state
+from pyrovae.training import fit
+
+SWITCHES = ("help", "print_config")
+FITTED = (
+    "epochs",
+    "batch_size",
+    "seed",
+    "warmup",
+    "clip",
+    "ema",
+    "patience",
+    "device",
+    "precision",
+)  # what goes to fit as it is
+
+
+def run(words: Sequence[str]) -> int:
+    """Train a model as the words say, evaluate it and write the run folder."""
+    words = ["--help" if word == "-h" else word for word in words]
+    if any(word == "--help" or word.endswith(".help") for word in words):
+        print(train_help(words), end="")
+        return 0
+    flags = lex(words, switches=SWITCHES)
+    allow = allowed_packages(flags.take("allow"))
+    out = next(reversed(flags.take("out")), None)
+    tree = read_settings(flags, allow=allow)
+    source = from_tree(tree["data"], allow=allow, expected=Source, path="data")
+    tree, said = linked(tree, source, allow=allow)
+    if "print_config" in flags.switches:
+        print(dump(unlinked(tree, source)), end="")
+        return 0
+    objective = from_tree(tree["objective"], allow=allow, expected=Objective, path="objective")
+    with random_state(tree["seed"]):  # the constructors draw the starting values
+        model = from_tree(tree["model"], allow=allow, expected=Model, path="model")
+    splits = source.load()
+    folder = new_folder(out, name=type(source).__name__.lower())
+    settings = {"pyrovae": __version__, **unlinked(tree, source)}
+    (folder / CONFIG).write_text(dump(settings), encoding="utf-8")
+    with notes():
+        _describe(model, objective, splits.train, said, folder)
+        _fit(model, splits, objective, tree, folder, allow)
+        if splits.test is not None:
+            _evaluate(model, splits.test, tree, folder)
+    print(f"\nThe run is in {folder}. Next: pyrovae sample {folder}, pyrovae evaluate {folder}")
+    return 0
+
+
+def _describe(model: Model, objective: Objective, data: Any, said: str, folder: Path) -> None:
+    rows = {"data": f"{len(data)} x {list(data.event_shape)}, {data.description}"}
+    for name, part in arguments_of(model).items():
+        rows[name] = repr(part)
+    rows["objective"] = repr(objective)
+    count = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    rows["parameters"] = f"{count:,}"
+    width = max(map(len, rows))
+    if said:
+        print(f"No likelihood was given: {said}.\n")
+    print("\n".join(f"{name:<{width}}  {text}" for name, text in rows.items()) + "\n", flush=True)
+
+
+def _fit(
+    model: Model,
+    splits: Any,
+    objective: Objective,
+    tree: dict[str, Any],
+    folder: Path,
+    allow: tuple[str, ...],
+) -> None:
+    begun = time.monotonic()
+    history = fit(
+        model,
+        splits.train,
+        valid=splits.valid,
+        objective=objective,
+        optimizer=maker(tree["optimizer"], allow=allow),
+        scheduler=maker(tree["scheduler"], allow=allow),
+        out=folder,
+        **{name: tree[name] for name in FITTED},
+    )
+    seconds = time.monotonic() - begun
+    kept = "" if history.best_epoch is None else f", kept the weights of epoch {history.best_epoch}"
+    print(f"trained {len(history)} epochs in {seconds:.1f} s{kept}", flush=True)
+
+
+def _evaluate(model: Model, test: Any, tree: dict[str, Any], folder: Path) -> None:
+    result = evaluate(model, test, samples=tree["samples"], seed=tree["seed"])
+    show(result, split="test", folder=folder)
