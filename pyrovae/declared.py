@@ -6,6 +6,7 @@ the configuration tree that `pyrovae.config` writes and reads.
 """
 
 import inspect
+from types import FunctionType
 from typing import Any
 
 _ABSENT = object()
@@ -56,7 +57,7 @@ def constructor_call(instance: object) -> str:
     keyword = False
     for name, parameter in _parameters(type(instance)).items():
         value = getattr(instance, name, _ABSENT)
-        text = "..." if value is _ABSENT else repr(value)
+        text = "..." if value is _ABSENT else named(value)
         default = parameter.default
         if default is not parameter.empty and type(default) is type(value) and default == value:
             keyword = True  # what follows a skipped argument can no longer be positional
@@ -64,6 +65,11 @@ def constructor_call(instance: object) -> str:
         keyword = keyword or parameter.kind is parameter.KEYWORD_ONLY
         shown.append(f"{name}={text}" if keyword else text)
     return f"{type(instance).__name__}({', '.join(shown)})"
+
+
+def named(value: Any) -> str:
+    """Return a value as it is written in code: a function by its name, not by its address."""
+    return value.__name__ if isinstance(value, FunctionType) else repr(value)
 
 
 class Declared:

@@ -69,7 +69,9 @@ class Head:
 
     def __init__(self, **sizes: Size) -> None:
         for name, size in sizes.items():
-            if not callable(size) and (not isinstance(size, int) or size < 1):
+            if not callable(size) and (
+                isinstance(size, bool) or not isinstance(size, int) or size < 1
+            ):
                 raise ValueError(
                     f"Head expects a positive count or a function of the event shape for "
                     f"'{name}'; got {size!r}"
@@ -104,6 +106,9 @@ class Head:
                 f"{self!r} expects raw numbers of shape [..., {', '.join(map(str, out_shape))}] "
                 f"for event shape {event_shape}; got {tuple(raw.shape)}"
             )
+        if event_shape and all(size == 1 for size in self.sizes.values()):  # slices, no copies
+            parts = raw.split(event_shape[0], dim=len(batch))
+            return dict(zip(self.sizes, parts, strict=True))
         shapes = self._shapes(event_shape)
         whole = len(out_shape) == 1
         flat = raw if whole else raw.flatten(len(batch))

@@ -15,7 +15,8 @@ class Foreign(TorchDistribution):
 
     Draws are the wrapped distribution's own. Where it can score its draws as it makes them
     (`rsample_and_log_prob`, as Zuko's flows can), that score is kept for the next `log_prob` of
-    the very same tensor, which spares a flow its slow direction.
+    the very same tensor, which spares a flow its slow direction. Importing Zuko switches the
+    validation of torch's distributions off for the whole process; that is Zuko's doing.
 
     Arguments:
         wrapped: the distribution.
@@ -69,7 +70,9 @@ class Foreign(TorchDistribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density in nats."""
         if self._scored is not None and value is self._scored[0]:
-            return self._scored[1]
+            kept = self._scored[1]
+            if kept.requires_grad or not torch.is_grad_enabled():  # drawn under no_grad: no use
+                return kept
         return self.wrapped.log_prob(value)
 
     def expand(self, batch_shape: Sizes, _instance: object = None) -> "Foreign":

@@ -46,6 +46,7 @@ class Bernoulli(Likelihood):
     def remedy(self) -> str:
         """Return what to do with grey values; see `Likelihood`."""
         return (
-            "binarise the data (binarize='dynamic' or 'fixed' of the MNIST source), score the "
-            "grey levels as counts with Binomial(total_count=255), or as numbers with Normal"
+            "binarise the data (binarize='dynamic' or 'fixed' of the MNIST source), score grey "
+            "levels as counts with Binomial(total_count=the largest level), or as numbers with "
+            "Normal"
         )

@@ -23,10 +23,13 @@ class Likelihood(Declared, nn.Module, ABC):
     Arguments:
         event_shape: the shape of one x, an attribute that the subclass sets.
         head: the raw numbers it needs, an attribute that the subclass sets.
+        fill: what stands in for missing entries of x, a number inside the support; they are not
+            scored, but the encoder sees it.
     """
 
     event_shape: Shape
     head: Head
+    fill: float = 0.0
 
     @abstractmethod
     def forward(self, raw: Tensor, context: Context) -> TorchDistributionMixin:

@@ -37,8 +37,6 @@ class Normal(Likelihood):
         (6, 8, 8)
     """
 
-    fixed: Tensor
-
     def __init__(self, event_shape: tuple[int, ...], *, scale: float | Scale = 1.0) -> None:
         super().__init__()
         self.event_shape: Shape = shape_of(self, event_shape)
@@ -54,17 +52,17 @@ class Normal(Likelihood):
                     f"Normal expects scale to be a number of at least {FLOOR}, 'shared', "
                     f"'element' or 'network'; got {scale!r}"
                 )
-            self.register_buffer("fixed", torch.tensor(float(scale)), persistent=False)
 
     def forward(self, raw: Tensor, context: Context) -> TorchDistributionMixin:
         """Return p(x | z); see `Likelihood`."""
         parameters = self.head.unpack(raw, self.event_shape)
+        scale: Tensor | float
         if self.scale == "network":
             scale = positive(parameters["scale"])
-        elif self.scale in ("shared", "element"):
+        elif isinstance(self.scale, str):
             scale = positive(self.raw_scale)
         else:
-            scale = self.fixed
+            scale = float(self.scale)
         return self.over_elements(dist.Normal(parameters["loc"], scale), context)
 
     def prepare(self, batch: Mapping[str, Tensor]) -> Tensor:

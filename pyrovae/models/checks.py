@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import Distribution, constraints
 
 from pyrovae.context import Context
 
@@ -58,6 +58,16 @@ def claim(part: nn.Module, *shapes: tuple[int, ...]) -> None:
     part._binding = _Binding(shapes)  # type: ignore[assignment]
 
 
+def require_attributes(part: Any, *names: str) -> None:
+    """Raise TypeError where a part of the user's lacks what its base asks the subclass to set."""
+    for name in names:
+        if not hasattr(part, name):
+            raise TypeError(
+                f"{part!r} has no {name}: a subclass of {type(part).__mro__[1].__name__} sets it, "
+                f"as an attribute of the class or in __init__"
+            )
+
+
 def check_parts(vae: Any) -> None:
     """Raise ValueError where prior, posterior, likelihood and networks do not fit one another.
 
@@ -86,12 +96,17 @@ def _check_latent(vae: Any) -> None:
     shape = tuple(vae.prior.event_shape)
     _require_shape(vae.prior, p, batches=[(), (2,)], event_shape=shape)
     _require_shape(vae.posterior, q, batches=[(2,)], event_shape=shape)
+    if not q.has_rsample:
+        raise ValueError(
+            f"posterior {vae.posterior!r} returned {type(q).__name__}, whose draws carry no "
+            f"gradient (has_rsample is False); return a reparameterised or relaxed family"
+        )
     draws = q.sample(torch.Size((_DRAWS,)))
     inside = _inside(p, draws)
-    if not bool(inside):
+    if not bool(inside) or (_bounded(p) and not _bounded(q)):
         raise ValueError(
-            f"prior {vae.prior!r} and posterior {vae.posterior!r} do not fit: the posterior draws "
-            f"z outside the prior's support ({_support(q)} against {_support(p)}), so the KL "
+            f"prior {vae.prior!r} and posterior {vae.posterior!r} do not fit: the posterior can "
+            f"draw z outside the prior's support ({_support(q)} against {_support(p)}), so the KL "
             f"would be infinite; choose two parts of one support"
         )
 
@@ -142,6 +157,17 @@ def _inside(distribution: Distribution, value: Tensor) -> Tensor:
     return support.check(value).all()
 
 
+def _bounded(distribution: Distribution) -> bool:
+    """Return whether the support is stated and less than all real numbers."""
+    try:
+        support: Any = distribution.support
+    except NotImplementedError:
+        return False
+    while hasattr(support, "base_constraint"):
+        support = support.base_constraint
+    return support is not constraints.real
+
+
 def _support(distribution: Distribution) -> str:
     try:
         return str(distribution.support).removesuffix("()")
@@ -164,13 +190,15 @@ def check_data(vae: Any, batch: Mapping[str, Tensor]) -> None:
         distribution = likelihood(raw, Context())
     known = x if x.is_floating_point() else x.to(raw.dtype)
     if observed is not None:
-        known = torch.where(observed, known, torch.zeros_like(known))
+        known = torch.where(observed, known, likelihood.fill)
     support = distribution.support
     base = support
     while hasattr(base, "base_constraint"):
         base = base.base_constraint
     elementwise = base.event_dim == 0
     inside = (base if elementwise else support).check(known)
+    if elementwise:
+        inside = inside & known.isfinite()
     if observed is not None and elementwise:
         inside = inside | ~observed
     if bool(inside.all()):

@@ -21,16 +21,18 @@ class Program(nn.Module):
     Arguments:
         module: the model.
         name: the name of the method that was declared with `program`.
+        owner: the class that declares it, so that `super().model(...)` runs the parent's.
     """
 
-    def __init__(self, module: nn.Module, name: str) -> None:
+    def __init__(self, module: nn.Module, name: str, owner: type[nn.Module]) -> None:
         super().__init__()
         self.module = module
         self.name = name
+        self.owner = owner
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program."""
-        return getattr(type(self.module), self.name).function(self.module, *args, **kwargs)
+        return vars(self.owner)[self.name].function(self.module, *args, **kwargs)
 
 
 class program:  # noqa: N801  (a decorator)
@@ -40,13 +42,16 @@ class program:  # noqa: N801  (a decorator)
         self.function = function
         self.__doc__ = function.__doc__
 
+    def __set_name__(self, owner: type[nn.Module], name: str) -> None:
+        self.owner, self.name = owner, name
+
     @overload
     def __get__(self, instance: None, owner: type[nn.Module]) -> "program": ...
     @overload
     def __get__(self, instance: nn.Module, owner: type[nn.Module]) -> Program: ...
     def __get__(self, instance: nn.Module | None, owner: type[nn.Module]) -> "program | Program":
         """Return the view of an instance, or the declaration itself of the class."""
-        return self if instance is None else Program(instance, self.function.__name__)
+        return self if instance is None else Program(instance, self.name, self.owner)
 
 
 class Scope:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pyrovae.context import Context
 from pyrovae.likelihoods import Likelihood
-from pyrovae.models.checks import check_data, check_parts, claim, require_part
+from pyrovae.models.checks import check_data, check_parts, claim, require_attributes, require_part
 from pyrovae.models.model import Model
 from pyrovae.models.program import program
 from pyrovae.networks import Folded, Network, frozen_statistics
@@ -71,6 +71,9 @@ class VAE(Model):
         self.posterior = require_part("posterior", posterior, Posterior)
         self.encoder = encoder
         self.decoder = decoder
+        require_attributes(prior, "event_shape")
+        require_attributes(likelihood, "event_shape", "head")
+        require_attributes(posterior, "head")
         self.event_shape = tuple(likelihood.event_shape)
         latent_shape = tuple(prior.event_shape)
         for part in (prior, likelihood, posterior):
@@ -99,6 +102,7 @@ class VAE(Model):
         """The generative program; without x it draws one."""
         self.register()
         x = self._known(x, observed)
+        self._require_batch(x)
         with pyro.plate("data", 1 if x is None else len(x)):
             z = pyro.sample("z", self.prior(Context(index=index, encode=self._encode_frozen)))
             raw = self.decoder_network(z)
@@ -119,6 +123,7 @@ class VAE(Model):
         x = self._known(x, observed)
         if x is None:
             raise ValueError("the guide draws z given x, and got no x")
+        self._require_batch(x)
         with pyro.plate("data", len(x)):
             raw = self.encoder_network(x)
             return pyro.sample("z", self.posterior(raw, Context(index=index, observed=observed)))
@@ -143,8 +148,8 @@ class VAE(Model):
         if isinstance(n, bool) or not isinstance(n, int) or n < 0:
             raise ValueError(f"sample expects n to be a whole number of draws; got {n!r}")
         with evaluation_mode(self):
-            z = self.prior(Context(encode=self._encode_frozen)).sample((n,))
-            x_given_z = self.decode(z)
+            z = self.prior(Context(encode=self._encode_frozen)).sample((max(n, 1),))[:n]
+            x_given_z = self.decode(z)  # a mixture cannot draw none: torch.multinomial refuses
         return x_given_z.mean if mean else x_given_z.sample()
 
     @torch.no_grad()
@@ -158,6 +163,7 @@ class VAE(Model):
         """Let the parts set their starting values from data, once in the model's life."""
         if self.prepared:
             return
+        batch = {**batch, "x": self._known(batch["x"], batch.get("observed"))}
         self.prior.prepare(batch)
         self.posterior.prepare(batch)
         start = self.likelihood.prepare(batch)
@@ -174,9 +180,28 @@ class VAE(Model):
         with frozen_statistics(self.encoder_network):
             return self.encode(x)
 
+    def _require_batch(self, x: Tensor | None) -> None:
+        """Raise ValueError where x has not exactly one batch dimension, which the plate needs."""
+        if x is not None and x.dim() != len(self.event_shape) + 1:
+            raise ValueError(
+                f"the programs expect x of shape [batch, "
+                f"{', '.join(map(str, self.event_shape))}]; got {list(x.shape)}"
+            )
+
     def _known(self, x: Tensor | None, observed: Tensor | None) -> Any:
-        """Return x as floating point, with zeros where it is not observed."""
+        """Return x in the model's precision, with a stand-in where it is not observed."""
         if x is None:
             return None
+        depth = x.dim() - len(self.event_shape)
+        if depth < 0 or tuple(x.shape[depth:]) != self.event_shape:
+            raise ValueError(
+                f"{self.likelihood!r} expects x of shape [*batch, "
+                f"{', '.join(map(str, self.event_shape))}]; got {list(x.shape)}"
+            )
+        if observed is not None and (observed.dtype != torch.bool or observed.shape != x.shape):
+            raise ValueError(
+                f"observed says of each entry of x whether it is known: expected a boolean tensor "
+                f"of shape {list(x.shape)}; got {observed.dtype} of shape {list(observed.shape)}"
+            )
         x = x.to(self.decoder_network.offset.dtype)  # bytes, or doubles, in the model's precision
-        return x if observed is None else torch.where(observed, x, torch.zeros_like(x))
+        return x if observed is None else torch.where(observed, x, self.likelihood.fill)

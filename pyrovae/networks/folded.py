@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from pyrovae.declared import named
+
 Shape = tuple[int, ...]
 Builder = Callable[[Shape, Shape], nn.Module]
 
@@ -50,13 +52,21 @@ class Folded(nn.Module):
         self.in_shape = tuple(in_shape)
         self.out_shape = tuple(out_shape)
         self.owner = owner
-        self.description = repr(builder)
+        self.description = named(builder)
         if not callable(builder):
             raise TypeError(
                 f"{owner} expects a network such as MLP((400, 400)) or a function "
                 f"(in_shape, out_shape) -> nn.Module; got {builder!r}"
             )
-        network = builder(self.in_shape, self.out_shape)
+        self._inner = self.in_shape or (1,)  # layers want a dimension to flatten
+        try:
+            network = builder(self._inner, self.out_shape)
+        except TypeError as error:
+            raise TypeError(
+                f"{owner} expects a network such as MLP((400, 400)) or a function "
+                f"(in_shape, out_shape) -> nn.Module; calling {builder!r} with {self.in_shape} and "
+                f"{self.out_shape} failed: {error}"
+            ) from error
         if not isinstance(network, nn.Module):
             raise TypeError(
                 f"{owner} {self.description} built {type(network).__name__} for shapes "
@@ -76,7 +86,8 @@ class Folded(nn.Module):
             )
         if not value.is_floating_point():
             value = value.to(self.offset.dtype)
-        folded = value if len(batch) == 1 else value.reshape(-1, *self.in_shape)
+        flat = len(batch) == 1 and bool(self.in_shape)
+        folded = value if flat else value.reshape(-1, *self._inner)
         dtype = _AUTOCAST.get()
         if dtype is None:
             output = self.network(folded)

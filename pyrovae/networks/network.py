@@ -35,7 +35,7 @@ class Network(Declared, ABC):
 
 def activation_module(network: Network, name: str) -> nn.Module:
     """Return a new module for an activation by its name in torch, in lower case."""
-    if name not in _ACTIVATIONS:
+    if not isinstance(name, str) or name not in _ACTIVATIONS:
         raise ValueError(
             f"{type(network).__name__} expects an activation among {sorted(_ACTIVATIONS)}; "
             f"got {name!r}"

@@ -45,7 +45,8 @@ class ELBO(Objective):
         super().__init__(particles=particles)
         if kl not in ("auto", "analytic", "sampled"):
             raise ValueError(f"ELBO expects kl to be 'auto', 'analytic' or 'sampled'; got {kl!r}")
-        if isinstance(free_bits, bool) or not 0.0 <= free_bits < float("inf"):
+        number = isinstance(free_bits, int | float) and not isinstance(free_bits, bool)
+        if not number or not 0.0 <= free_bits < float("inf"):
             raise ValueError(
                 f"ELBO expects free_bits to be a finite number of nats of at least 0; "
                 f"got {free_bits!r}"
@@ -68,13 +69,14 @@ class ELBO(Objective):
             floored = [_floored(site, self.free_bits, self.kl) for site in terms.latent.values()]
             penalty = sum(floored[1:], floored[0]).expand_as(kl)
         bound = reconstruction - beta * penalty
+        means = reconstruction.detach().mean(), kl.detach().mean()
         return Measurement(
             bound=bound,
             logged={
-                "loss": -bound.mean(),
-                "elbo": (reconstruction - kl).mean(),
-                "reconstruction": reconstruction.mean(),
-                "kl": kl.mean(),
+                "loss": -bound.detach().mean(),
+                "elbo": means[0] - means[1],
+                "reconstruction": means[0],
+                "kl": means[1],
                 "beta": torch.as_tensor(beta),
             },
         )

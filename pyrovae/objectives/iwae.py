@@ -34,13 +34,14 @@ class IWAE(Objective):
         """Return the bound of each datum; see `Objective.measure`."""
         log_weight = terms.log_weight
         bound = log_weight.logsumexp(-2) - math.log(log_weight.shape[-2])
-        reconstruction = terms.log_likelihood.mean()
-        elbo = log_weight.mean()
+        reconstruction = terms.log_likelihood.detach().mean()
+        elbo = log_weight.detach().mean()
+        value = bound.detach().mean()
         return Measurement(
             bound=bound,
             logged={
-                "loss": -bound.mean(),
-                "iwae": bound.mean(),
+                "loss": -value,
+                "iwae": value,
                 "elbo": elbo,
                 "reconstruction": reconstruction,
                 "kl": reconstruction - elbo,

@@ -63,8 +63,8 @@ def analytic_kl(q: Distribution, p: Distribution) -> Tensor | None:
                 return divergence
     try:
         return kl_divergence(q, p)
-    except NotImplementedError:
-        return None
+    except (NotImplementedError, IndexError):  # torch's own rules for bounded supports do not
+        return None  # broadcast their masks, and fail so
 
 
 def factors(q: Distribution, p: Distribution) -> tuple[Distribution, Distribution] | None:

@@ -25,7 +25,8 @@ class Measurement:
 
     Arguments:
         bound: the quantity to be raised, for each datum, shape `[batch]`, in nats.
-        logged: named quantities worth a line in a log, 0-dimensional means over the batch.
+        logged: named quantities worth a line in a log, 0-dimensional means over the batch,
+            without gradient.
     """
 
     bound: Tensor
@@ -132,6 +133,7 @@ class ObjectiveModule(ELBOModule):
 
     Example:
         >>> import pyro.distributions as dist
+        >>> from torch import nn
         >>> class Model(nn.Module):
         ...     def forward(self, x):
         ...         with pyro.plate("data", len(x)):
@@ -159,7 +161,7 @@ class ObjectiveModule(ELBOModule):
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """Return the loss of a batch at the current step; `logged` then holds its quantities."""
         measurement = self.measure(*args, **kwargs)
-        self.logged = {name: value.detach() for name, value in measurement.logged.items()}
+        self.logged = measurement.logged
         return -measurement.bound.sum()
 
     def measure(self, *args: Any, **kwargs: Any) -> Measurement:

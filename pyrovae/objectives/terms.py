@@ -165,17 +165,27 @@ def _per_datum(log_prob: Tensor, message: Message | None, *, event_dim: int = 0)
     """Sum over inner plates and bring a site's terms to `[*enumerated, particles, batch]`."""
     if message is None:
         return log_prob
-    if event_dim == 0:  # scale and mask are given per element of the batch
-        log_prob = scale_and_mask(log_prob, message["scale"], message["mask"])
-    inner, has_particles = [], False
+    scale, mask = (_raised(message[key], event_dim) for key in ("scale", "mask"))
+    log_prob = scale_and_mask(log_prob, scale, mask)
+    inner: set[int] = set()
+    has_particles = False
     for frame in message["cond_indep_stack"]:
         if frame.name == PARTICLE_PLATE:
             has_particles = True
-        elif frame.name != DATA_PLATE and frame.dim is not None:
-            inner.append(frame.dim - event_dim)
+        elif frame.name == DATA_PLATE:  # what stands on its right belongs to inner plates
+            inner.update(range(frame.dim + 1, 0))
+        elif frame.dim is not None:
+            inner.add(frame.dim)
     if inner:
-        log_prob = log_prob.sum(inner)
+        log_prob = log_prob.sum([dim - event_dim for dim in inner])
     return log_prob if has_particles else log_prob.unsqueeze(PARTICLE_DIM - event_dim)
+
+
+def _raised(per_element: Any, event_dim: int) -> Any:
+    """Give a scale or a mask of the batch the event's dimensions behind it."""
+    if not isinstance(per_element, Tensor) or per_element.dim() == 0:
+        return per_element
+    return per_element.reshape(per_element.shape + (1,) * event_dim)
 
 
 def _total(terms: list[Tensor]) -> Tensor:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pyro
 from pyro import poutine
+from pyro.infer.util import is_validation_enabled
 from pyro.poutine.util import site_is_subsample
 
 from pyrovae.objectives.terms import (
@@ -96,21 +97,52 @@ def _pair(model_nodes: Mapping[str, Any], guide_nodes: Mapping[str, Any]) -> Ter
             )
     ordered = latent == [name for name in guided if name in modelled]
     names = [*(name for name in guided if name not in modelled), *modelled]
-    sites = [_site(name, modelled.get(name), guided.get(name), ordered=ordered) for name in names]
+    enumerated = any(
+        node["infer"].get("_enumerate_dim") is not None
+        for node in (*modelled.values(), *guided.values())
+    )
+    sites = [
+        _site(name, modelled.get(name), guided.get(name), ordered=ordered, enumerated=enumerated)
+        for name in names
+    ]
     return Terms(
         latent={site.name: site for site in sites if site.guided is not None},
         observed={site.name: site for site in sites if site.guided is None},
     )
 
 
-def _site(name: str, modelled: Message | None, guided: Message | None, *, ordered: bool) -> Site:
-    node = modelled if guided is None else guided
-    if node is None or not any(frame.name == DATA_PLATE for frame in node["cond_indep_stack"]):
+def _site(
+    name: str,
+    modelled: Message | None,
+    guided: Message | None,
+    *,
+    ordered: bool,
+    enumerated: bool,
+) -> Site:
+    nodes = [node for node in (guided, modelled) if node is not None]
+    for node in nodes:
+        _require_plates(name, node, enumerated=enumerated)
+    return Site(name, nodes[0]["value"], modelled, guided, ordered)
+
+
+def _require_plates(name: str, node: Message, *, enumerated: bool) -> None:
+    """Raise ValueError unless a site stands in the plate `data` and its batch in its plates."""
+    dims = {frame.name: frame.dim for frame in node["cond_indep_stack"] if frame.dim is not None}
+    if DATA_PLATE not in dims:
         raise ValueError(
             f"site '{name}' stands outside the plate '{DATA_PLATE}': objectives weigh each datum "
             f"by itself, so every sample statement belongs inside pyro.plate('{DATA_PLATE}', ...)"
         )
-    return Site(name, node["value"], modelled, guided, ordered)
+    if not is_validation_enabled():
+        return
+    batch = tuple(node["fn"].batch_shape)
+    leftmost = -min(dims.values())  # enumeration adds dimensions further left, which are no plates
+    batch_dims = range(1, 1 + (min(len(batch), leftmost) if enumerated else len(batch)))
+    if any(batch[-dim] != 1 and -dim not in dims.values() for dim in batch_dims):
+        raise ValueError(
+            f"site '{name}' has batch shape {batch}, of which the plates {dims} declare only part: "
+            f"mind .to_event(...), or add a plate"
+        )
 
 
 def _variables(nodes: Mapping[str, Any]) -> dict[str, Message]:
