@@ -152,12 +152,15 @@ def test_memory_does_not_grow_with_the_samples() -> None:
             ),
             budget=2**20,
         )
-    assert 2**20 / (6 * 4 * 500) == pytest.approx(rows, abs=1)
+    assert pytest.approx(rows, abs=1) == 2**20 / (6 * 4 * 500)
 
 
 def test_nothing_is_changed_by_evaluating() -> None:
-    vae = vae_of(encoder=lambda i, o: nn.Sequential(nn.Linear(*i, 4), nn.BatchNorm1d(4),
-                                                    nn.Dropout(0.5), nn.Linear(4, *o)))
+    vae = vae_of(
+        encoder=lambda i, o: nn.Sequential(
+            nn.Linear(*i, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, *o)
+        )
+    )
     vae.encoder_network.network[1].eval()
     state = copy.deepcopy(vae.state_dict())
     modes = [module.training for module in vae.modules()]

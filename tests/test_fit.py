@@ -127,8 +127,8 @@ def test_the_best_weights_are_kept_and_patience_stops() -> None:
 
 def test_patience_waits_for_the_schedules() -> None:
     objective = ELBO(beta=Ramp(0.0, 1.0, steps=3 * 12))
-    history = fit(vae_of(), bits(), valid=bits(seed=2), objective=objective, epochs=40,
-                  batch_size=20, patience=0, seed=0, optimizer=lambda p: SGD(p, lr=3.0))  # fmt: skip
+    history = fit(vae_of(), bits(), valid=bits(seed=2), objective=objective, epochs=40, seed=0,
+                  batch_size=20, patience=0, optimizer=lambda p: SGD(p, lr=3.0))  # fmt: skip
     assert len(history) >= 12
     assert history["train/beta"][0] == pytest.approx((0 + 1 + 2) / 3 / 36)
     assert history["valid/beta"][0] == 1.0
@@ -206,7 +206,7 @@ def test_nothing_global_is_changed() -> None:
         fit(vae_of(), bits(), valid=bits(), epochs=1, batch_size=20, seed=0, ema=0.9)
         vae = vae_of()
         state = torch.random.get_rng_state()
-        with pytest.raises(ValueError, match="grey|binarise"):
+        with pytest.raises(ValueError, match="binarise"):
             fit(vae, bits() / 2, epochs=1)
         fit(vae, bits(), epochs=1, batch_size=20)
         assert pyro.settings.get() == settings

@@ -1,0 +1,250 @@
+"""One row per exported part: how to make a small one, and what SciPy says of it.
+
+A new part is one row here, and it is under every contract test. Oracles take the part, the raw
+numbers (float64, `[*batch, *out_shape]`) and values, and use nothing of pyrovae's mathematics.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pyro.distributions as dist
+import torch
+from scipy import special, stats
+from torch import Tensor, nn
+
+from pyrovae.context import Context
+from pyrovae.likelihoods import Bernoulli, Binomial, Normal
+from pyrovae.models import VAE
+from pyrovae.networks import MLP, Conv, GatedMLP
+from pyrovae.objectives import ELBO, IWAE
+from pyrovae.posteriors import FullRankNormal, MeanFieldNormal
+from pyrovae.priors import GaussianMixture, StandardNormal, VampPrior
+from pyrovae.schedules import Constant, Cosine, Cycle, Ramp
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A part: `make(shape)` where a shape is its argument, else `make()`."""
+
+    make: Callable[..., Any]
+    oracle: Callable[..., np.ndarray] | None = None  # (part, raw, value) -> log-density of a batch
+    outcomes: tuple[float, ...] | None = None  # of one element, where discrete
+
+
+def scale_of(raw: np.ndarray) -> np.ndarray:
+    """The documented map from raw numbers to scales: floor 1e-4, a raw zero is one."""
+    return 1e-4 + np.logaddexp(0.0, np.asarray(raw) + np.log(np.e - 1.0))
+
+
+def array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().double().numpy()
+
+
+def randomized(part: Any, seed: int = 3, spread: float = 0.7) -> Any:
+    """Move every parameter away from where it starts, so that no symmetry hides a mistake."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in part.parameters():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+            parameter.add_(spread * noise)
+    return part
+
+
+# ------------------------------------------------------------------------------------------ p(z)
+
+ENCODED_SCALE = 0.4
+
+
+def encode(pseudo_inputs: Tensor) -> Any:
+    """A stand-in for q(z | .) that needs no network: data and latents of one shape."""
+    scale = torch.full_like(pseudo_inputs, ENCODED_SCALE)
+    return dist.Normal(0.5 * pseudo_inputs, scale).to_event(1)
+
+
+CONTEXT = Context(encode=encode)
+
+
+def _vamp(dim: int = 2) -> VampPrior:
+    prior = VampPrior(dim, components=3)
+    prior.bind((dim,))
+    return prior
+
+
+def _mixture(z: np.ndarray, loc: np.ndarray, scale: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    per_component = stats.norm.logpdf(z[..., None, :], loc, scale).sum(-1)
+    return special.logsumexp(per_component + special.log_softmax(logits), axis=-1)
+
+
+PRIORS: dict[str, Case] = {
+    "StandardNormal": Case(
+        lambda dim=2: StandardNormal(dim),
+        lambda prior, raw, z: stats.norm.logpdf(z).sum(-1),
+    ),
+    "GaussianMixture": Case(
+        lambda dim=2: GaussianMixture(dim, components=3),
+        lambda prior, raw, z: _mixture(
+            z, array(prior.loc), scale_of(array(prior.raw_scale)), array(prior.logits)
+        ),
+    ),
+    "VampPrior": Case(
+        _vamp,
+        lambda prior, raw, z: _mixture(
+            z, 0.5 * array(prior.pseudo_inputs), ENCODED_SCALE, np.zeros(prior.components)
+        ),
+    ),
+}
+
+# -------------------------------------------------------------------------------------- p(x | z)
+
+
+def _summed(terms: np.ndarray, likelihood: Any) -> np.ndarray:
+    return terms.sum(tuple(range(-len(likelihood.event_shape), 0)))
+
+
+def _normal(likelihood: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarray:
+    if likelihood.scale == "network":
+        loc, raw_scale = np.split(raw, 2, axis=-len(likelihood.event_shape))
+        scale = scale_of(raw_scale)
+    elif likelihood.scale in ("shared", "element"):
+        loc, scale = raw, scale_of(array(likelihood.raw_scale))
+    else:
+        loc, scale = raw, likelihood.scale
+    return _summed(stats.norm.logpdf(x, loc, scale), likelihood)
+
+
+LIKELIHOODS: dict[str, Case] = {
+    "Bernoulli": Case(
+        lambda shape=(3,): Bernoulli(shape),
+        lambda part, raw, x: _summed(stats.bernoulli.logpmf(x, special.expit(raw)), part),
+        outcomes=(0.0, 1.0),
+    ),
+    "Binomial": Case(
+        lambda shape=(3,): Binomial(shape, total_count=5),
+        lambda part, raw, x: _summed(stats.binom.logpmf(x, 5, special.expit(raw)), part),
+        outcomes=(0.0, 1.0, 2.0, 3.0, 4.0, 5.0),
+    ),
+    "Normal": Case(lambda shape=(3,): Normal(shape, scale=0.5), _normal),
+    "Normal shared": Case(lambda shape=(3,): Normal(shape, scale="shared"), _normal),
+    "Normal element": Case(lambda shape=(3,): Normal(shape, scale="element"), _normal),
+    "Normal network": Case(lambda shape=(3,): Normal(shape, scale="network"), _normal),
+}
+
+# -------------------------------------------------------------------------------------- q(z | x)
+
+
+def _bound(posterior: Any, dim: int = 2) -> Any:
+    posterior.event_shape = (dim,)
+    posterior.bind((4,))
+    return posterior
+
+
+def _mean_field(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
+    loc, raw_scale = np.split(raw, 2, axis=-1)
+    return stats.norm.logpdf(z, loc, scale_of(raw_scale)).sum(-1)
+
+
+def _full_rank(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
+    (dim,) = posterior.event_shape
+    scores = np.empty(np.broadcast_shapes(raw.shape[:-1], z.shape[:-1]))
+    raw = np.broadcast_to(raw, (*scores.shape, raw.shape[-1]))
+    z = np.broadcast_to(z, (*scores.shape, dim))
+    for row in product(*map(range, scores.shape)):
+        loc, raw_scale, below = np.split(raw[row], [dim, 2 * dim])
+        lean = np.eye(dim)
+        lean[np.tril_indices(dim, -1)] = 100.0 * np.tanh(below / 100.0)
+        factor = np.diag(scale_of(raw_scale)) @ lean
+        scores[row] = stats.multivariate_normal.logpdf(z[row], loc, factor @ factor.T)
+    return scores
+
+
+POSTERIORS: dict[str, Case] = {
+    "MeanFieldNormal": Case(lambda dim=2: _bound(MeanFieldNormal(), dim), _mean_field),
+    "FullRankNormal": Case(lambda dim=2: _bound(FullRankNormal(), dim), _full_rank),
+}
+
+# ------------------------------------------------------------- networks, schedules, objectives
+
+NETWORKS: dict[str, Case] = {
+    "MLP": Case(lambda: MLP((7, 5), activation="tanh")),
+    "MLP linear": Case(lambda: MLP(())),
+    "GatedMLP": Case(lambda: GatedMLP((7, 5))),
+    "GatedMLP linear": Case(lambda: GatedMLP(())),
+    "Conv": Case(lambda: Conv((3, 4), hidden=6, activation="elu")),
+    "Conv no stage": Case(lambda: Conv((), hidden=6)),
+}
+
+SCHEDULES: dict[str, Case] = {
+    "Constant": Case(lambda: Constant(0.25)),
+    "Ramp": Case(lambda: Ramp(0.2, 1.4, steps=10, delay=3)),
+    "Cosine": Case(lambda: Cosine(0.2, 1.4, steps=10, delay=3)),
+    "Cycle": Case(lambda: Cycle(0.2, 1.4, period=8, fraction=0.75)),
+}
+
+OBJECTIVES: dict[str, Case] = {
+    "ELBO": Case(lambda: ELBO()),
+    "ELBO sampled": Case(lambda: ELBO(kl="sampled", particles=3)),
+    "ELBO beta": Case(lambda: ELBO(beta=Ramp(0.0, 2.0, steps=4), particles=2)),
+    "ELBO free bits": Case(lambda: ELBO(free_bits=0.05)),
+    "IWAE": Case(lambda: IWAE(particles=4)),
+}
+
+# ---------------------------------------------------------------------------------------- models
+
+
+def small_vae(
+    prior: Any = "StandardNormal",
+    posterior: Any = "MeanFieldNormal",
+    likelihood: Any = "Bernoulli",
+    shape: Shape = (1, 4, 3),
+    encoder: Any = None,
+    decoder: Any = None,
+) -> VAE:
+    """A VAE of parts, each by its row's name or given itself, with two latent dimensions."""
+    unbound: dict[str, Callable[[], nn.Module]] = {  # to bind them is the model's part
+        "VampPrior": lambda: VampPrior(2, components=3),
+        "MeanFieldNormal": MeanFieldNormal,
+        "FullRankNormal": FullRankNormal,
+    }
+
+    def part(given: Any, room: dict[str, Case], *arguments: Any) -> Any:
+        if not isinstance(given, str):
+            return given
+        return unbound[given]() if given in unbound else room[given].make(*arguments)
+
+    return VAE(
+        prior=part(prior, PRIORS),
+        posterior=part(posterior, POSTERIORS),
+        likelihood=part(likelihood, LIKELIHOODS, shape),
+        encoder=MLP((6,)) if encoder is None else encoder,
+        decoder=MLP((6,)) if decoder is None else decoder,
+    )
+
+
+MODELS: dict[str, Case] = {"VAE": Case(small_vae)}
+
+ROOMS: dict[str, dict[str, Case]] = {
+    "priors": PRIORS,
+    "likelihoods": LIKELIHOODS,
+    "posteriors": POSTERIORS,
+    "networks": NETWORKS,
+    "schedules": SCHEDULES,
+    "objectives": OBJECTIVES,
+    "models": MODELS,
+}
+
+
+def data_for(vae: VAE, n: int = 5, seed: int = 11) -> Tensor:
+    """Values in the likelihood's support, of the dtype of the model."""
+    generator = torch.Generator().manual_seed(seed)
+    dtype = vae.decoder_network.offset.dtype
+    shape = (n, *vae.event_shape)
+    if isinstance(vae.likelihood, Bernoulli):
+        return torch.randint(2, shape, generator=generator).to(dtype)
+    if isinstance(vae.likelihood, Binomial):
+        return torch.randint(6, shape, generator=generator).to(dtype)
+    return torch.randn(shape, generator=generator, dtype=dtype)

@@ -1,0 +1,116 @@
+"""The scripts of benchmarks/ run and print their tables; no time is ever asserted."""
+
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pyro
+import pytest
+import torch
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+STEP_ROWS = {
+    "ours",
+    "Trace_ELBO, our pair",
+    "Trace_ELBO, Pyro by hand",
+    "PyTorch by hand",
+    "SVI, Pyro by hand",
+}
+EPOCH_ROWS = {"ours", "Pyro by hand"}
+
+
+@pytest.fixture
+def step(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """`benchmarks/step.py` as a module, found as Python finds it when it is run as a script."""
+    monkeypatch.syspath_prepend(FOLDER)
+    yield import_module("step")
+    for name in ("step", "_timing"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def tiny_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files in the format of MNIST, with 48 training images of noise."""
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for split, count in (("train", 48), ("t10k", 8)):
+        images = torch.randint(256, (count * 28 * 28,), dtype=torch.uint8)
+        labels = torch.randint(10, (count,), dtype=torch.uint8)
+        for kind, sizes, numbers in (
+            ("images-idx3", (count, 28, 28), images),
+            ("labels-idx1", (count,), labels),
+        ):
+            header = bytes((0, 0, 8, len(sizes))) + b"".join(n.to_bytes(4, "big") for n in sizes)
+            (raw / f"{split}-{kind}-ubyte").write_bytes(header + bytes(numbers.tolist()))
+    monkeypatch.setenv("PYROVAE_DATA", str(tmp_path))
+
+
+def rows_of(table: str) -> set[str]:
+    """Return the names of a table's rows, checking that each has its numbers."""
+    _, _, *lines = table.splitlines()
+    names = set()
+    for line in lines:
+        name, *numbers = [part for part in line.split("  ") if part.strip()]
+        assert len(numbers) == (2 if name.strip() == "ours" else 3)
+        assert all(float(number.split()[0]) >= 0.0 for number in numbers)
+        names.add(name.strip())
+    return names
+
+
+def test_steps_on_random_bits_print_a_table(step: ModuleType) -> None:
+    sizes = step.Sizes(pixels=6, hidden=5, latent=2, batch=4)
+    printed = step.step_table(sizes=sizes, rounds=2, steps=2)
+    assert printed.startswith("One step, 6-5-2, batch 4: ms, 2 rounds")
+    assert rows_of(printed) == STEP_ROWS
+
+
+def test_an_epoch_prints_a_table(step: ModuleType, tiny_mnist: None) -> None:
+    printed = step.epoch_table(rounds=1, rows=40, batch=16)
+    assert printed.startswith("One epoch of 40 images, 784-400-50, batch 16: s, 1 round")
+    assert rows_of(printed) == EPOCH_ROWS
+
+
+@pytest.mark.parametrize(
+    "way", ["our_step", "our_pair_step", "pyro_by_hand_step", "pytorch_step", "svi_step"]
+)
+def test_every_way_learns(step: ModuleType, way: str) -> None:
+    """A way whose parameters were never updated would be timed for nothing."""
+    take = getattr(step, way)(step.Sizes(pixels=6, hidden=5, latent=2, batch=256))
+    x = torch.ones(256, 6)
+    logged = [take(x) for _ in range(80)]
+    losses = [float(value["loss"] if way == "our_step" else value) for value in logged]
+    assert sum(losses[-10:]) < 0.97 * sum(losses[:10])
+
+
+def test_the_script_says_that_mnist_is_missing(
+    step: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PYROVAE_DATA", str(tmp_path))
+    monkeypatch.setattr(step, "Sizes", lambda: step.TINY)
+    step.main(["--quick"])
+    printed = capsys.readouterr().out
+    assert "MNIST was not found" in printed
+    assert printed.count("One step") == 2
+    assert "One epoch" not in printed
+
+
+def test_what_is_global_is_put_back(step: ModuleType) -> None:
+    pyro.param("mine", torch.tensor(3.0))
+    before = torch.get_rng_state()
+    step.step_table(sizes=step.Sizes(pixels=6, hidden=5, latent=2, batch=4), rounds=1, steps=1)
+    assert list(pyro.get_param_store()) == ["mine"]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("repeats", ["0", "-3"])
+def test_a_number_of_repeats_below_one_is_refused(
+    step: ModuleType, repeats: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        step.main(["--repeats", repeats])
+    assert "--repeats expects" in capsys.readouterr().err

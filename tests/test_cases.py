@@ -1,0 +1,89 @@
+"""The table of cases is complete, and every part declares itself."""
+
+import inspect
+from importlib import import_module
+from typing import Any
+
+import pytest
+from cases import ROOMS
+
+from pyrovae.declared import arguments_of
+from pyrovae.likelihoods import Likelihood
+from pyrovae.models import Model
+from pyrovae.networks import Network
+from pyrovae.objectives import Objective
+from pyrovae.posteriors import Posterior
+from pyrovae.priors import Prior
+from pyrovae.schedules import Schedule
+
+BASES: dict[str, type] = {
+    "priors": Prior,
+    "likelihoods": Likelihood,
+    "posteriors": Posterior,
+    "networks": Network,
+    "schedules": Schedule,
+    "objectives": Objective,
+    "models": Model,
+}
+ROWS = [(room, name) for room, rows in ROOMS.items() for name in rows]
+
+
+def exported(room: str) -> dict[str, type]:
+    """Return the concrete classes of a room by name; abstract bases are exempt."""
+    module = import_module(f"pyrovae.{room}")
+    names = getattr(module, "__all__", [name for name in vars(module) if name[0] != "_"])
+    found = {name: getattr(module, name) for name in names}
+    return {
+        name: kept
+        for name, kept in found.items()
+        if inspect.isclass(kept) and issubclass(kept, BASES[room]) and not inspect.isabstract(kept)
+    }
+
+
+def namespace() -> dict[str, Any]:
+    return {name: kept for room in ROOMS for name, kept in exported(room).items()}
+
+
+def missing(room: str, rows: dict[str, Any]) -> set[str]:
+    return set(exported(room)) - {type(case.make()).__name__ for case in rows.values()}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_exported_class_has_a_row(room: str) -> None:
+    assert exported(room), "the room exports nothing: the test would be empty"
+    assert not missing(room, ROOMS[room]), "add a row to tests/cases.py"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_missing_row_is_found(room: str) -> None:
+    assert missing(room, {}) == set(exported(room))
+
+
+@pytest.mark.parametrize(("room", "name"), ROWS, ids=lambda value: value)
+def test_repr_is_the_constructor_call(room: str, name: str) -> None:
+    part = ROOMS[room][name].make()
+    again = eval(repr(part), namespace())
+    assert type(again) is type(part)
+    assert repr(again) == repr(part)
+    assert repr(again).startswith(f"{type(part).__name__}(")
+
+
+@pytest.mark.parametrize(("room", "name"), ROWS, ids=lambda value: value)
+def test_arguments_of_gives_each_argument(room: str, name: str) -> None:
+    part = ROOMS[room][name].make()
+    arguments = arguments_of(part)
+    own = "__init__" in vars(type(part))
+    assert list(arguments) == (list(inspect.signature(type(part)).parameters) if own else [])
+    if room != "models":  # the parts of a model belong to it
+        assert repr(type(part)(**arguments)) == repr(part)
+    for key, value in arguments.items():
+        assert getattr(part, key) is value
+
+
+def test_repr_shows_what_differs_from_the_default() -> None:
+    names = namespace()
+    assert repr(names["VampPrior"](40, components=7)) == "VampPrior(40, components=7)"
+    assert repr(names["VampPrior"](components=7)) == "VampPrior(components=7)"
+    assert repr(names["VampPrior"](32)) == "VampPrior()"
+    assert repr(names["Normal"]((2,), scale="shared")) == "Normal((2,), scale='shared')"
+    assert repr(names["ELBO"](beta=1)) == "ELBO(beta=1)"  # as written, though it equals 1.0

@@ -1,0 +1,275 @@
+"""Contract of every prior, likelihood and posterior, against SciPy and by integration.
+
+Statistical checks use fixed seeds; each has a false-alarm rate of 1e-6 or less.
+"""
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+from cases import CONTEXT, LIKELIHOODS, POSTERIORS, PRIORS, array, randomized
+from scipy import stats
+
+from pyrovae.context import Context
+from pyrovae.distributions import Foreign
+from pyrovae.likelihoods import Normal
+from pyrovae.objectives import analytic_kl
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+BATCHES = [(), (3,), (2, 3), (1,)]
+CONDITIONAL = {**LIKELIHOODS, **POSTERIORS}
+ALPHA = 1e-6
+
+
+def raw_for(part: Any, batch: tuple[int, ...], spread: float = 0.8) -> torch.Tensor:
+    return spread * torch.randn(*batch, *part.head.out_shape(part.event_shape))
+
+
+def distribution(name: str, size: int) -> Any:
+    """A distribution of one event of a given size, with everything away from zero."""
+    torch.manual_seed(size)
+    if name in PRIORS:
+        return randomized(PRIORS[name].make(size))(CONTEXT)
+    case = CONDITIONAL[name]
+    part = randomized(case.make((size,) if name in LIKELIHOODS else size))
+    return part(raw_for(part, ()).detach(), Context())
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_shapes_and_oracle(name: str, batch: tuple[int, ...]) -> None:
+    case = CONDITIONAL[name]
+    part = randomized(case.make())
+    raw = raw_for(part, batch)
+    made = part(raw, Context())
+    assert (made.batch_shape, made.event_shape) == (batch, part.event_shape)
+    value = made.sample()
+    assert value.shape == batch + part.event_shape
+    score = made.log_prob(value)
+    assert score.shape == batch
+    assert score.dtype == torch.float64
+    truth = case.oracle(part, array(raw), array(value))
+    np.testing.assert_allclose(array(score), truth, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_an_empty_batch_is_drawn(name: str) -> None:
+    """torch can neither validate nor score an empty event, but it draws one."""
+    part = CONDITIONAL[name].make()
+    with pyro.validation_enabled(False):
+        made = part(raw_for(part, (0,)), Context())
+        assert made.batch_shape == (0,)
+        assert made.sample().shape == (0, *part.event_shape)
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.parametrize("shape", [(2, 5, 3), (1, 1, 1), (4, 3)])
+def test_likelihood_of_images(name: str, shape: tuple[int, ...]) -> None:
+    """The oracle splits the raw numbers along the first dimension of the event, as documented."""
+    part = randomized(LIKELIHOODS[name].make(shape))
+    raw = raw_for(part, (4,))
+    made = part(raw, Context())
+    value = made.sample()
+    truth = LIKELIHOODS[name].oracle(part, array(raw), array(value))
+    np.testing.assert_allclose(array(made.log_prob(value)), truth, rtol=1e-9)
+
+
+@pytest.mark.parametrize("dim", [1, 3])
+@pytest.mark.parametrize("name", PRIORS)
+def test_prior_against_oracle(name: str, dim: int) -> None:
+    prior = randomized(PRIORS[name].make(dim))
+    made = prior(CONTEXT)
+    assert (made.batch_shape, made.event_shape, prior.event_shape) == ((), (dim,), (dim,))
+    z = 2.0 * torch.randn(4, 5, dim)
+    truth = PRIORS[name].oracle(prior, None, array(z))
+    np.testing.assert_allclose(array(made.log_prob(z)), truth, rtol=1e-9)
+
+
+CONTINUOUS = [n for n in [*PRIORS, *CONDITIONAL] if n not in ("Bernoulli", "Binomial")]
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_density_integrates_to_one(name: str) -> None:
+    """Trapezoid rule over +-12 about the centre: error far below 1e-8 for smooth densities."""
+    line = torch.linspace(-12.0, 12.0, 1201)
+    made = distribution(name, 1)
+    mass = torch.trapezoid(made.log_prob(line.unsqueeze(-1)).exp(), line)
+    assert mass.item() == pytest.approx(1.0, abs=1e-8)
+    made = distribution(name, 2)
+    grid = torch.linspace(-12.0, 12.0, 481)
+    density = made.log_prob(torch.cartesian_prod(grid, grid)).exp().reshape(481, 481)
+    total = torch.trapezoid(torch.trapezoid(density, grid), grid)
+    assert total.item() == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", [n for n, case in LIKELIHOODS.items() if case.outcomes])
+def test_mass_sums_to_one_and_draws_follow_it(name: str) -> None:
+    outcomes = LIKELIHOODS[name].outcomes
+    made = distribution(name, 2)
+    space = torch.tensor(list(product(outcomes, repeat=2)))
+    mass = made.log_prob(space).exp()
+    assert mass.sum().item() == pytest.approx(1.0, abs=1e-12)
+    draws = made.sample((4000,))
+    counts = (draws.unsqueeze(1) == space).all(-1).sum(0)
+    assert counts.sum() == 4000, "a draw outside the support"
+    expected = 4000 * mass
+    rare = expected < 5  # too few for chi-square: taken together
+    merged = [torch.cat([t[~rare], t[rare].sum(0, keepdim=True)]) for t in (counts, expected)]
+    keep = merged[1] > 1e-9
+    test = stats.chisquare(array(merged[0][keep]), array(merged[1][keep]))
+    assert test.pvalue > ALPHA
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_draws_follow_the_density(name: str) -> None:
+    """In one dimension by Kolmogorov-Smirnov, in two by a mean importance ratio of one."""
+    made = distribution(name, 1)
+    line = torch.linspace(-12.0, 12.0, 4801)
+    cdf = torch.cumulative_trapezoid(made.log_prob(line.unsqueeze(-1)).exp(), line)
+    draws = array(made.sample((3000,)).squeeze(-1))
+    test = stats.kstest(draws, lambda v: np.interp(v, array(line), np.r_[0.0, array(cdf)]))
+    assert test.pvalue > ALPHA
+
+    made = distribution(name, 2)
+    pilot = made.sample((2000,))
+    inner = dist.Normal(pilot.mean(0), 0.5 * pilot.std(0)).to_event(1)
+    draws = made.sample((8000,))
+    ratio = (inner.log_prob(draws) - made.log_prob(draws)).exp()
+    error = ratio.std() / 8000**0.5
+    assert error < 0.1, "the check would see nothing"
+    assert (ratio.mean() - 1.0).abs() < 5.0 * error
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_gradient_reaches_every_parameter_of_a_prior(name: str) -> None:
+    prior = randomized(PRIORS[name].make())
+    score = prior(CONTEXT).log_prob(torch.randn(7, 2)).sum()
+    if not list(prior.parameters()):
+        assert not score.requires_grad
+        return
+    score.backward()
+    for key, parameter in prior.named_parameters():
+        assert parameter.grad is not None, key
+        assert (parameter.grad != 0).all(), key
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_gradient_reaches_every_raw_number_and_parameter(name: str) -> None:
+    part = randomized(CONDITIONAL[name].make())
+    raw = raw_for(part, (4,)).requires_grad_()
+    made = part(raw, Context())
+    value = made.sample()
+    made.log_prob(value).sum().backward()
+    assert (raw.grad != 0).all(), f"raw numbers at {torch.nonzero(raw.grad == 0)}"
+    for key, parameter in part.named_parameters():
+        assert parameter.grad is not None, key
+        assert (parameter.grad != 0).all(), key
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+@pytest.mark.parametrize("pattern", [(1e4,), (-1e4,), (1e4, -1e4), (-1e4, 1e4), (1e4, 0.0, -1e4)])
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_extreme_raw_numbers_stay_finite(name: str, pattern: tuple[float, ...], dim: int) -> None:
+    case = CONDITIONAL[name]
+    part = case.make((dim,) if name in LIKELIHOODS else dim).float()
+    size = part.head.out_shape(part.event_shape)[0]
+    raw = torch.tensor((pattern * size)[:size], dtype=torch.float32).requires_grad_()
+    made = part(raw, Context())
+    draw = made.rsample() if made.has_rsample else made.sample()
+    score = made.log_prob(draw)
+    assert score.dtype == torch.float32
+    assert score.isfinite(), score
+    total = score
+    if name in POSTERIORS:
+        prior = dist.Normal(torch.zeros(dim), torch.ones(dim)).to_event(1)
+        kl = analytic_kl(made, prior)
+        assert kl.isfinite(), kl
+        total = total + kl
+    total.backward()
+    assert raw.grad.isfinite().all(), raw.grad
+
+
+@pytest.mark.parametrize("value", [1e4, -1e4])
+@pytest.mark.parametrize("name", [n for n, case in PRIORS.items() if n != "StandardNormal"])
+def test_extreme_parameters_of_a_prior_stay_finite(name: str, value: float) -> None:
+    prior = PRIORS[name].make(3).float()
+    for parameter in prior.parameters():
+        torch.nn.init.constant_(parameter, value)
+    made = prior(CONTEXT)
+    score = made.log_prob(made.sample())
+    score.backward()
+    assert score.isfinite()
+    assert all(p.grad.isfinite().all() for p in prior.parameters())
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_observed_equals_deletion(name: str) -> None:
+    """Masked entries count for nothing in value and gradient, whatever stands there."""
+    case = LIKELIHOODS[name]
+    part = randomized(case.make((5,)))
+    kept = torch.tensor([True, False, True, True, False])
+    raw = raw_for(part, (3,)).requires_grad_()
+    x = part(raw, Context()).sample()
+    other = torch.where(kept, x, part(raw, Context()).sample())
+    scores = [part(raw, Context(observed=kept.expand(3, 5))).log_prob(v) for v in (x, other)]
+    assert torch.equal(*scores)
+    (gradient,) = torch.autograd.grad(scores[0].sum(), raw)
+
+    small = case.make((3,))
+    for key, parameter in part.named_parameters():
+        target = dict(small.named_parameters())[key]
+        target.data = parameter.data[kept] if parameter.dim() else parameter.data
+    columns = kept.repeat(len(raw[0]) // 5)
+    deleted = raw.detach()[:, columns].requires_grad_()
+    score = small(deleted, Context()).log_prob(x[:, kept])
+    torch.testing.assert_close(scores[0], score, rtol=1e-14, atol=0.0)
+    (expected,) = torch.autograd.grad(score.sum(), deleted)
+    assert torch.equal(gradient[:, columns], expected)
+    assert (gradient[:, ~columns] == 0).all()
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_nothing_observed_scores_zero(name: str) -> None:
+    part = LIKELIHOODS[name].make((5,))
+    raw = raw_for(part, (3,))
+    context = Context(observed=torch.zeros(3, 5, dtype=torch.bool))
+    assert torch.equal(part(raw, context).log_prob(torch.zeros(3, 5)), torch.zeros(3))
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_wrong_raw_shapes_name_both(name: str) -> None:
+    part = CONDITIONAL[name].make()
+    (size,) = part.head.out_shape(part.event_shape)
+    for wrong in [(size + 1,), (3, size - 1), (), (size, size + 2)]:
+        with pytest.raises(ValueError, match="expects raw numbers") as raised:
+            part(torch.zeros(wrong), Context())
+        assert str(wrong) in str(raised.value)
+        assert f"[..., {size}]" in str(raised.value)
+
+
+def test_a_fixed_scale_is_exact_in_double_precision() -> None:
+    torch.set_default_dtype(torch.float32)  # as a user has it, who then calls .double()
+    likelihood = Normal((1,), scale=0.1).double()
+    score = likelihood(torch.zeros(1).double(), Context()).log_prob(torch.ones(1).double())
+    torch.set_default_dtype(torch.float64)
+    assert score.item() == pytest.approx(stats.norm.logpdf(1.0, 0.0, 0.1), rel=1e-12)
+
+
+def test_a_kept_score_carries_its_gradient() -> None:
+    """A draw made without gradients, scored with them: the score must not be the kept one."""
+
+    class Scoring(torch.distributions.Normal):
+        def rsample_and_log_prob(self, shape: Any = ()) -> Any:
+            z = self.rsample(shape)
+            return z, self.log_prob(z)
+
+    loc = torch.zeros(3, requires_grad=True)
+    made = Foreign(Scoring(loc, 1.0))
+    with torch.no_grad():
+        z = made.rsample()
+    assert made.log_prob(z).requires_grad
