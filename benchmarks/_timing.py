@@ -1,0 +1,65 @@
+"""Timing for the benchmarks: blocks of each way in turns, so that a busy machine slows all alike.
+
+A round runs one block of every way, in an order that is turned round from one round to the next.
+What is compared are the two blocks of one round, so the ratio of two ways is the median of the
+ratios of the rounds, and its spread the lower and upper quartile of them.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from statistics import median, quantiles
+
+Blocks = Mapping[str, Callable[[], object]]
+Times = dict[str, list[float]]
+
+
+def alternate(blocks: Blocks, *, rounds: int, per_block: int = 1) -> Times:
+    """Return for each way its seconds per operation, one number a round.
+
+    Arguments:
+        blocks: for each way a function that runs one block of it; the first call is not counted.
+        rounds: how many counted blocks each way gets.
+        per_block: how many operations a block runs.
+    """
+    for block in blocks.values():
+        block()
+    times: Times = {name: [] for name in blocks}
+    for number in range(rounds):
+        for name in list(blocks) if number % 2 == 0 else reversed(list(blocks)):
+            began = time.perf_counter()
+            blocks[name]()
+            times[name].append((time.perf_counter() - began) / per_block)
+    return times
+
+
+def ratio(times: Times, one: str, other: str) -> tuple[float, float, float]:
+    """Return the ratio of two ways and its lower and upper quartile over the rounds."""
+    ratios = [a / b for a, b in zip(times[one], times[other], strict=True)]
+    if len(ratios) == 1:
+        return ratios[0], ratios[0], ratios[0]
+    low, middle, high = quantiles(ratios, n=4, method="inclusive")
+    return middle, low, high
+
+
+def table(title: str, times: Times, *, ours: str, unit: str = "ms") -> str:
+    """Return a table of medians, minima and the ratio of our way to each of the others.
+
+    Arguments:
+        title: what one operation is.
+        times: what `alternate` returned.
+        ours: the way that the others are compared with.
+        unit: "ms" or "s".
+    """
+    factor = {"ms": 1e3, "s": 1.0}[unit]
+    width = max(map(len, times))
+    header = f"  {'':{width}}  {'median':>8}  {'minimum':>8}   ours / this (quartiles)"
+    rounds = len(times[ours])
+    lines = [f"{title}: {unit}, {rounds} round{'s' if rounds > 1 else ''}", header]
+    for name, values in times.items():
+        numbers = f"{factor * median(values):8.3f}  {factor * min(values):8.3f}"
+        compared = ""
+        if name != ours:
+            middle, low, high = ratio(times, ours, name)
+            compared = f"   {middle:.3f} ({low:.3f} - {high:.3f})"
+        lines.append(f"  {name:{width}}  {numbers}{compared}")
+    return "\n".join(lines)
