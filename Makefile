@@ -18,7 +18,7 @@ COVERAGE := --cov=pyrovae --cov-report=term --cov-fail-under=90
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
-demo: $(VENV)/.installed ## train on handwritten digits (no download) and write a report under runs/
+demo: $(VENV)/.installed ## train on handwritten digits (no download) and leave a run folder under runs/
 	$(BIN)/pyrovae train
 
 test: $(VENV)/.installed-test ## the tests and doctests, without the slow ones, with the coverage floor
