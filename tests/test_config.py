@@ -304,7 +304,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("tree", HOSTILE, ids=str)
+@pytest.mark.parametrize("tree", HOSTILE)
 @pytest.mark.parametrize("allow", [(), ("shutil_not",)])
 def test_a_hostile_tree_is_refused_and_imports_nothing(
     tree: object, allow: tuple[str, ...]

@@ -62,8 +62,9 @@ class Evaluation:
             ("KL", f"{self.kl:10.3f}", "mean of log q(z | x) - log p(z)"),
             ("effective samples", f"{self.ess:10.1f}", f"of {self.samples}"),
         ]
-        if self.active_units is not None and self.kl_per_dimension is not None:
-            of = f"of {len(self.kl_per_dimension)}"
+        if self.active_units is not None:
+            split = self.kl_per_dimension
+            of = "" if split is None else f"of {len(split)}"
             rows.append(("active units", f"{self.active_units:10d}", of))
         if self.bits_per_dim is not None:
             rows.append(("bits per dimension", f"{self.bits_per_dim:10.4f}", ""))
