@@ -2,8 +2,9 @@
 
 For each site a `Terms` holds its value and its two distributions, and, computed when first asked
 for, log p, log q and the analytic KL of each datum. Tensors of terms have shape
-`[*enumerated, particles, batch]`, in nats. Nothing here reads a tensor on the host, so a record
-costs no synchronisation. `pyrovae.objectives.tracing` makes records.
+`[*enumerated, particles, batch]`, in nats, with a one in place of what does not vary. Nothing here
+reads a tensor on the host, so a record costs no synchronisation. `pyrovae.objectives.tracing` makes
+records.
 """
 
 from collections.abc import Mapping
@@ -168,17 +169,18 @@ def _per_datum(log_prob: Tensor, message: Message | None, *, event_dim: int = 0)
     scale, mask = (_raised(message[key], event_dim) for key in ("scale", "mask"))
     log_prob = scale_and_mask(log_prob, scale, mask)
     inner: set[int] = set()
-    has_particles = False
+    taken: set[int] = set()  # by plates of the programs
     for frame in message["cond_indep_stack"]:
-        if frame.name == PARTICLE_PLATE:
-            has_particles = True
-        elif frame.name == DATA_PLATE:  # what stands on its right belongs to inner plates
+        if frame.name == DATA_PLATE:  # what stands on its right belongs to inner plates
             inner.update(range(frame.dim + 1, 0))
-        elif frame.dim is not None:
+            taken.add(frame.dim)
+        elif frame.name != PARTICLE_PLATE and frame.dim is not None:
             inner.add(frame.dim)
+    # Enumeration leaves the particles their place, and so it is there without particles as well.
+    is_placed = log_prob.dim() - event_dim > 1 and PARTICLE_DIM not in taken | inner
     if inner:
         log_prob = log_prob.sum([dim - event_dim for dim in inner])
-    return log_prob if has_particles else log_prob.unsqueeze(PARTICLE_DIM - event_dim)
+    return log_prob if is_placed else log_prob.unsqueeze(PARTICLE_DIM - event_dim)
 
 
 def _raised(per_element: Any, event_dim: int) -> Any:

@@ -31,7 +31,8 @@ def trace_terms(
     """Run a guide, replay the model on its draws, and return the record of the run.
 
     Particles are drawn in a plate at dimension -2, so whatever the guide computes before its first
-    draw is computed once for all of them.
+    draw is computed once for all of them. A guide enumerated by `poutine.enum` leaves them that
+    place: `first_available_dim=-3`, or further left of plates of its own.
 
     Arguments:
         model: a Pyro program whose sites all stand in a plate named `data`.
