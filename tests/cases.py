@@ -239,12 +239,7 @@ ROOMS: dict[str, dict[str, Case]] = {
 
 
 def data_for(vae: VAE, n: int = 5, seed: int = 11) -> Tensor:
-    """Values in the likelihood's support, of the dtype of the model."""
-    generator = torch.Generator().manual_seed(seed)
-    dtype = vae.decoder_network.offset.dtype
-    shape = (n, *vae.event_shape)
-    if isinstance(vae.likelihood, Bernoulli):
-        return torch.randint(2, shape, generator=generator).to(dtype)
-    if isinstance(vae.likelihood, Binomial):
-        return torch.randint(6, shape, generator=generator).to(dtype)
-    return torch.randn(shape, generator=generator, dtype=dtype)
+    """Draws from the model, and so of its dtype and within its likelihood's support."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return vae.sample(n)
