@@ -15,6 +15,7 @@ from pyrovae.config import (
     ROOMS,
     Argument,
     Written,
+    arguments,
     choices,
     complete,
     dump,
@@ -29,7 +30,7 @@ from pyrovae.data import MNIST, Arrays, Binarize, Digits, FashionMNIST, ToUnit
 from pyrovae.declared import Declared, arguments_of
 from pyrovae.likelihoods import Bernoulli, Likelihood, Normal
 from pyrovae.models import Model
-from pyrovae.networks import MLP, Network
+from pyrovae.networks import MLP, Builder, Network
 from pyrovae.objectives import ELBO, Objective
 from pyrovae.posteriors import MeanFieldNormal
 from pyrovae.priors import Prior, StandardNormal
@@ -164,12 +165,12 @@ def build(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> nn.Module:
     return MLP((3,))(in_shape, out_shape)
 
 
-def vae(encoder: object) -> VAE:
+def vae(encoder: Builder) -> VAE:
     return VAE(
         prior=StandardNormal(2),
         likelihood=Bernoulli((4,)),
         posterior=MeanFieldNormal(),
-        encoder=encoder,  # type: ignore[arg-type]
+        encoder=encoder,
         decoder=MLP(()),
     )
 
@@ -392,3 +393,10 @@ def test_every_problem_is_found_at_once() -> None:
     text = "\n".join(problems)
     for nearest in ("'epochs'", "'VampPrior'", "'auto'", "'Ramp'", "--allow os"):
         assert nearest in text
+
+
+def test_a_callable_beside_a_part_is_a_function_and_no_class_to_choose() -> None:
+    encoder = arguments(VAE)["encoder"]
+    assert encoder.bases == (Network,)
+    assert encoder.plain is None
+    assert "no Network is called 'Linear'" in complete({"n": "Linear"}, {"n": encoder})[1][0]

@@ -76,24 +76,23 @@ def _alternatives(annotation: Any) -> tuple[Any, ...]:
 
 
 def _bases(annotation: Any) -> list[type]:
-    """Return the classes that can be named for an annotation: ours, and what a callable returns."""
-    found: list[type] = []
-    for kind in _alternatives(annotation):
-        if get_origin(kind) is Callable:
-            kind = get_args(kind)[-1]  # noqa: PLW2901  (a class whose first argument comes later)
-            if isinstance(kind, type):
-                found.append(kind)
-        elif isinstance(kind, type) and issubclass(kind, Declared):
-            found.append(kind)
-    return found
+    """Return the classes that can be named for an annotation: ours, else what a callable returns.
+
+    Beside a class of ours a callable is a function of the user's, and its result no choice.
+    """
+    kinds = _alternatives(annotation)
+    ours = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Declared)]
+    returned = [get_args(kind)[-1] for kind in kinds if get_origin(kind) is Callable]
+    return ours or [kind for kind in returned if isinstance(kind, type)]
 
 
 def described(annotation: Any) -> str:
     """Return in words what an annotation expects.
 
     Example:
-        >>> described(tuple[int, ...]), described(float | None)
-        ('a list of integers', 'a number or null')
+        >>> from pyrovae.schedules import Schedule
+        >>> described(tuple[int, ...]), described(float | Schedule | None)
+        ('a list of integers', 'a number or null or a Schedule')
     """
     words = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
     words[type(None)] = "null"
@@ -105,13 +104,10 @@ def described(annotation: Any) -> str:
         elif origin in (list, tuple) and inner:
             many = {int: "integers", float: "numbers", str: "strings"}.get(inner[0], "values")
             parts.append(f"a list of {many}")
-        elif _bases(kind):
-            parts.extend(
-                f"{'an' if base.__name__[0] in 'AEIOU' else 'a'} {base.__name__}"
-                for base in _bases(kind)
-            )
-        else:
+        elif not _bases(kind):
             parts.append(words.get(kind) or str(getattr(kind, "__name__", kind)))
+    names = [base.__name__ for base in _bases(annotation)]
+    parts += [f"{'an' if name[0] in 'AEIOU' else 'a'} {name}" for name in names]
     return " or ".join(parts)
 
 

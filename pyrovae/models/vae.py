@@ -13,7 +13,7 @@ from pyrovae.likelihoods import Likelihood
 from pyrovae.models.checks import check_data, check_parts, claim, require_attributes, require_part
 from pyrovae.models.model import Model
 from pyrovae.models.program import program
-from pyrovae.networks import Folded, Network, frozen_statistics
+from pyrovae.networks import Builder, Folded, Network, frozen_statistics
 from pyrovae.posteriors import Posterior
 from pyrovae.priors import Prior
 from pyrovae.scopes import evaluation_mode
@@ -62,8 +62,8 @@ class VAE(Model):
         prior: Prior,
         likelihood: Likelihood,
         posterior: Posterior,
-        encoder: Network,
-        decoder: Network,
+        encoder: Network | Builder,
+        decoder: Network | Builder,
     ) -> None:
         super().__init__()
         self.prior = require_part("prior", prior, Prior)

@@ -4,6 +4,15 @@ from pyrovae.networks.conv import Conv
 from pyrovae.networks.folded import Folded, autocast, frozen_statistics
 from pyrovae.networks.gated_mlp import GatedMLP
 from pyrovae.networks.mlp import MLP
-from pyrovae.networks.network import Network
+from pyrovae.networks.network import Builder, Network
 
-__all__ = ["MLP", "Conv", "Folded", "GatedMLP", "Network", "autocast", "frozen_statistics"]
+__all__ = [
+    "MLP",
+    "Builder",
+    "Conv",
+    "Folded",
+    "GatedMLP",
+    "Network",
+    "autocast",
+    "frozen_statistics",
+]

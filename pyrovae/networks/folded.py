@@ -5,7 +5,7 @@ such as convolutions and batch normalisation take one batch dimension only, so a
 dimensions are folded into one before a network and unfolded behind it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -14,9 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pyrovae.declared import named
-
-Shape = tuple[int, ...]
-Builder = Callable[[Shape, Shape], nn.Module]
+from pyrovae.networks.network import Builder, Shape
 
 _AUTOCAST: ContextVar[torch.dtype | None] = ContextVar("pyrovae_autocast", default=None)
 

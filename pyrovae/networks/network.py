@@ -1,6 +1,7 @@
 """Network: a description that builds a module once the shapes are known."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Literal
 
 from torch import nn
@@ -8,6 +9,7 @@ from torch import nn
 from pyrovae.declared import Declared
 
 Shape = tuple[int, ...]
+Builder = Callable[[Shape, Shape], nn.Module]  # what a network is to a model: any such function
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "tanh"]
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
