@@ -8,7 +8,7 @@ import numpy as np
 
 from pyrovae.cli.arguments import Parser, positive
 from pyrovae.cli.errors import UsageError
-from pyrovae.cli.images import grid, is_image, write_png
+from pyrovae.cli.images import grid, is_image
 from pyrovae.cli.notes import allowed_packages
 from pyrovae.cli.run_folder import find_run
 
@@ -43,7 +43,7 @@ def run(words: Sequence[str]) -> int:
         drawn = model.sample(given.n, mean=given.mean).numpy()
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix.lower() == ".png":
-        write_png(grid(_unit(drawn, model.likelihood)), file)
+        grid(_unit(drawn, model.likelihood)).save(file)
     elif file.suffix.lower() == ".npy":
         np.save(file, drawn)
     else:
