@@ -1,6 +1,6 @@
 """MNIST and Fashion-MNIST: 70 000 images of 28x28 pixels in ten classes."""
 
-from typing import Literal, final, get_args
+from typing import ClassVar, Literal, final, get_args
 
 import torch
 from torch import Tensor
@@ -20,13 +20,61 @@ from pyrovae.data.transforms import Binarize, binarized
 
 Binarization = Literal["dynamic", "fixed", "none"]
 
-_SHAPE = (1, 28, 28)
 _LEVELS = 255
 _BINARIZE_SEED = 2008  # one for everybody, so that numbers on the test split can be compared
 
 
+class _MNISTFormat(Source):
+    """A data set in the format of MNIST, by the `name` that torchvision gives it."""
+
+    name: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        root: str | None = None,
+        binarize: Binarization = "dynamic",
+        valid: int = 10_000,
+        seed: int = 0,
+    ) -> None:
+        self.root = root
+        self.binarize: Binarization = binarize
+        self.valid = valid
+        self.seed = seed
+        choices = get_args(Binarization)
+        if binarize not in choices:
+            raise ValueError(
+                f"{type(self).__name__} expects binarize to be one of "
+                f"{', '.join(map(repr, choices))}; got {binarize!r}" + nearest(binarize, choices)
+            )
+        check_part(self, "valid", valid)
+        check_seed(self, seed)
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        return (1, 28, 28)
+
+    @property
+    def total_count(self) -> int | None:
+        return _LEVELS if self.binarize == "none" else None
+
+    @property
+    def suggestion(self) -> Suggestion:
+        if self.binarize == "none":
+            return Suggestion(
+                likelihood="Binomial",
+                arguments={"total_count": _LEVELS},
+                reason=f"grey levels 0..{_LEVELS} are counts",
+            )
+        return Suggestion(likelihood="Bernoulli", reason="the pixels are binarised")
+
+    def load(self) -> Splits:
+        images = read_images(self.name, self.root)
+        return _splits(self.name, images, self.binarize, self.valid, self.seed)
+
+
 @final
-class MNIST(Source):
+class MNIST(_MNISTFormat):
     """Handwritten digits, 60 000 to train on and 10 000 to test on.
 
     LeCun, Bottou, Bengio and Haffner (1998), "Gradient-based learning applied to document
@@ -52,39 +100,11 @@ class MNIST(Source):
         ((1, 28, 28), 'Binomial', {'total_count': 255})
     """
 
-    def __init__(
-        self,
-        *,
-        root: str | None = None,
-        binarize: Binarization = "dynamic",
-        valid: int = 10_000,
-        seed: int = 0,
-    ) -> None:
-        self.root = root
-        self.binarize: Binarization = binarize
-        self.valid = valid
-        self.seed = seed
-        _check(self, binarize, valid, seed)
-
-    @property
-    def event_shape(self) -> tuple[int, ...]:
-        return _SHAPE
-
-    @property
-    def total_count(self) -> int | None:
-        return _LEVELS if self.binarize == "none" else None
-
-    @property
-    def suggestion(self) -> Suggestion:
-        return _suggestion(self.binarize)
-
-    def load(self) -> Splits:
-        images = read_images("MNIST", self.root)
-        return _splits("MNIST", images, self.binarize, self.valid, self.seed)
+    name = "MNIST"
 
 
 @final
-class FashionMNIST(Source):
+class FashionMNIST(_MNISTFormat):
     """Pictures of clothing in the format of MNIST, 60 000 to train on and 10 000 to test on.
 
     Xiao, Rasul and Vollgraf (2017), arXiv:1708.07747.
@@ -104,56 +124,7 @@ class FashionMNIST(Source):
         'Bernoulli'
     """
 
-    def __init__(
-        self,
-        *,
-        root: str | None = None,
-        binarize: Binarization = "dynamic",
-        valid: int = 10_000,
-        seed: int = 0,
-    ) -> None:
-        self.root = root
-        self.binarize: Binarization = binarize
-        self.valid = valid
-        self.seed = seed
-        _check(self, binarize, valid, seed)
-
-    @property
-    def event_shape(self) -> tuple[int, ...]:
-        return _SHAPE
-
-    @property
-    def total_count(self) -> int | None:
-        return _LEVELS if self.binarize == "none" else None
-
-    @property
-    def suggestion(self) -> Suggestion:
-        return _suggestion(self.binarize)
-
-    def load(self) -> Splits:
-        images = read_images("FashionMNIST", self.root)
-        return _splits("Fashion-MNIST", images, self.binarize, self.valid, self.seed)
-
-
-def _check(source: Source, binarize: str, valid: int, seed: int) -> None:
-    choices = get_args(Binarization)
-    if binarize not in choices:
-        raise ValueError(
-            f"{type(source).__name__} expects binarize to be one of "
-            f"{', '.join(map(repr, choices))}; got {binarize!r}" + nearest(binarize, choices)
-        )
-    check_part(source, "valid", valid)
-    check_seed(source, seed)
-
-
-def _suggestion(binarize: Binarization) -> Suggestion:
-    if binarize == "none":
-        return Suggestion(
-            likelihood="Binomial",
-            arguments={"total_count": _LEVELS},
-            reason=f"grey levels 0..{_LEVELS} are counts",
-        )
-    return Suggestion(likelihood="Bernoulli", reason="the pixels are binarised")
+    name = "FashionMNIST"
 
 
 def _splits(name: str, images: Images, binarize: Binarization, valid: int, seed: int) -> Splits:
