@@ -44,9 +44,7 @@ def arguments(maker: Callable[..., Any]) -> dict[str, Argument]:
         >>> {name: argument.default for name, argument in arguments(VampPrior).items()}
         {'dim': 32, 'components': 500}
     """
-    function = _initialiser(maker)
-    if function is None:
-        return {}
+    function: Any = maker.__init__ if isinstance(maker, type) else maker  # type: ignore[misc]
     try:
         hints = typing.get_type_hints(function)
     except NameError:  # an annotation under TYPE_CHECKING: anything goes
@@ -56,17 +54,6 @@ def arguments(maker: Callable[..., Any]) -> dict[str, Argument]:
         for name, parameter in inspect.signature(maker).parameters.items()
         if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     }
-
-
-def _initialiser(maker: Callable[..., Any]) -> Callable[..., Any] | None:
-    """Return the function whose annotations count; None for a class without one of its own."""
-    if not isinstance(maker, type):
-        return maker
-    owner = next(base for base in maker.__mro__ if "__init__" in vars(base))
-    library = owner.__module__.partition(".")[0] == "torch" and issubclass(maker, Declared)
-    if owner is object or library:
-        return None
-    return typing.cast(Callable[..., Any], vars(owner)["__init__"])
 
 
 def _alternatives(annotation: Any) -> tuple[Any, ...]:
