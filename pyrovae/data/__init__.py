@@ -6,7 +6,7 @@ read in batches, each a dict of tensors.
 
 from pyrovae.data.arrays import Arrays
 from pyrovae.data.base import Data
-from pyrovae.data.conversion import as_data
+from pyrovae.data.conversion import DataLike, as_data
 from pyrovae.data.datasets import DatasetData
 from pyrovae.data.digits import Digits
 from pyrovae.data.mnist import MNIST, FashionMNIST
@@ -22,6 +22,7 @@ __all__ = [
     "Arrays",
     "Binarize",
     "Data",
+    "DataLike",
     "DatasetData",
     "Digits",
     "FashionMNIST",

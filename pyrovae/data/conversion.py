@@ -12,8 +12,10 @@ from pyrovae.data.datasets import DatasetData
 from pyrovae.data.source import Source, Splits
 from pyrovae.data.tensors import TensorData
 
+DataLike = Data | Source | Tensor | np.ndarray[Any, Any] | Mapping[str, Any] | Dataset[Any]
 
-def as_data(given: Any) -> Data:
+
+def as_data(given: DataLike) -> Data:
     """Return data from a tensor, an array, a dict of them, a torch `Dataset` or a source.
 
     `Data` are returned as they are, a `Source` gives its training split, and a `TensorDataset`
@@ -52,6 +54,8 @@ def as_data(given: Any) -> Data:
 
 
 def _remedy(given: object) -> str:
+    if given is None:
+        return ": a split of no data is None, load them with room for it (valid=..., test=...)"
     if isinstance(given, DataLoader):
         return ": pass its dataset, loader.dataset"
     if isinstance(given, str):

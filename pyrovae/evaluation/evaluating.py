@@ -8,7 +8,7 @@ import torch
 from pyro.distributions import MaskedDistribution
 from torch import Tensor
 
-from pyrovae.data import Source, as_data
+from pyrovae.data import DataLike, Source, as_data
 from pyrovae.evaluation.importance import Sampler, Weights, device_of, evaluating
 from pyrovae.evaluation.result import Evaluation
 from pyrovae.models import Pair, Programs
@@ -20,7 +20,7 @@ _POOR = 5
 _PROBED_ROWS = 2
 
 
-def evaluate(model: Programs, data: Any, *, samples: int = 1000, seed: int = 0) -> Evaluation:
+def evaluate(model: Programs, data: DataLike, *, samples: int = 1000, seed: int = 0) -> Evaluation:
     """Estimate log p(x) and the ELBO with its split, all from the same draws.
 
     Data and draws are taken in blocks that fit into about 256 MiB, however many there are. No
@@ -77,7 +77,7 @@ def evaluate(model: Programs, data: Any, *, samples: int = 1000, seed: int = 0) 
     return result
 
 
-def log_prob(model: Programs, x: Any, *, samples: int = 1000, seed: int = 0) -> Tensor:
+def log_prob(model: Programs, x: DataLike, *, samples: int = 1000, seed: int = 0) -> Tensor:
     """Return the importance-sampled log p(x) of each datum in nats, of shape `[batch]`.
 
     Arguments:

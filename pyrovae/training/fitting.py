@@ -1,14 +1,15 @@
 """Fit: train a model on data, by stochastic variational inference."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+import pyro.infer
 import torch
 from lightning_fabric import Fabric
 
-from pyrovae.data import Data, Source, TensorData, as_data
+from pyrovae.data import Data, DataLike, Source, TensorData, as_data
 from pyrovae.models import Pair, Programs
 from pyrovae.objectives import ELBO
 from pyrovae.saving import save
@@ -36,10 +37,10 @@ _PREPARED_NUMBERS = 2**24
 
 def fit(
     model: Programs,
-    data: Any,
+    data: DataLike,
     *,
-    valid: Any = None,
-    objective: Any = None,
+    valid: DataLike | None = None,
+    objective: pyro.infer.ELBO | None = None,
     epochs: int = 20,
     batch_size: int = 128,
     optimizer: MakeOptimizer | None = None,
@@ -160,7 +161,7 @@ def fit(
     return history
 
 
-def _splits(data: Any, valid: Any) -> tuple[Data, Data | None]:
+def _splits(data: DataLike, valid: DataLike | None) -> tuple[Data, Data | None]:
     if isinstance(data, Source):
         splits = data.load()
         if valid is None:
@@ -206,7 +207,7 @@ def _prepare(pair: Pair, train: Data, valid: Data | None, seed: int, device: tor
         pair.prepare(next(train.batches(batch_size=rows, generator=order, device=device)))
 
 
-def _rehearse(loss: Loss, train: Data, device: torch.device) -> Any:
+def _rehearse(loss: Loss, train: Data, device: torch.device) -> Mapping[str, str]:
     """Run the programs once with every check on; the steps to come run without."""
     with random_state(device=device), evaluation_mode(loss), validation(enabled=True):
         batch = next(train.batches(batch_size=2, device=device))

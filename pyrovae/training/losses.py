@@ -29,10 +29,10 @@ class Loss(nn.Module):
         TypeError: it is neither; the message names ours that takes its place.
     """
 
-    def __init__(self, objective: Any, pair: Pair) -> None:
+    def __init__(self, objective: pyro.infer.ELBO, pair: Pair) -> None:
         super().__init__()
         self.pair = pair
-        self.objective = objective
+        self.objective: Any = objective  # Pyro's base declares no differentiable loss
         self.logged: Mapping[str, Tensor] = {}
         self.own: ObjectiveModule | None = None
         if isinstance(objective, Objective):
