@@ -1,6 +1,8 @@
 """Arguments: a parser for the small verbs that finds every mistake and names nearest spellings."""
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -55,3 +57,16 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected a positive integer; got {text}")
     return number
+
+
+def allowed_packages(given: Sequence[str]) -> tuple[str, ...]:
+    """Return the packages named after `--allow`, found in the current folder as well.
+
+    Arguments:
+        given: the values of the flag, each one name or several with commas between.
+    """
+    names = tuple(name.strip() for value in given for name in value.split(",") if name.strip())
+    here = os.getcwd()
+    if names and here not in sys.path:  # an installed command does not look there by itself
+        sys.path.append(here)
+    return names

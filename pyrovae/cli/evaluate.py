@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pyrovae.cli.arguments import Parser, positive
+from pyrovae.cli.arguments import Parser, allowed_packages, positive
 from pyrovae.cli.errors import UsageError
-from pyrovae.cli.notes import allowed_packages, notes
+from pyrovae.cli.notes import notes
 from pyrovae.cli.run_folder import FinishedRun, find_run
 from pyrovae.cli.settings import read_source
 from pyrovae.cli.show import show

@@ -1,9 +1,7 @@
-"""Notes: warnings as lines for a reader, and which packages a user has allowed."""
+"""Notes: warnings as lines for a reader."""
 
-import os
-import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,16 +16,3 @@ def notes() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.showwarning = show
         yield
-
-
-def allowed_packages(given: Sequence[str]) -> tuple[str, ...]:
-    """Return the packages named after `--allow`, found in the current folder as well.
-
-    Arguments:
-        given: the values of the flag, each one name or several with commas between.
-    """
-    names = tuple(name.strip() for value in given for name in value.split(",") if name.strip())
-    here = os.getcwd()
-    if names and here not in sys.path:  # an installed command does not look there by itself
-        sys.path.append(here)
-    return names

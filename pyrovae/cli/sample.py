@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from pyrovae.cli.arguments import Parser, positive
+from pyrovae.cli.arguments import Parser, allowed_packages, positive
 from pyrovae.cli.errors import UsageError
 from pyrovae.cli.images import grid, is_image
-from pyrovae.cli.notes import allowed_packages
 from pyrovae.cli.run_folder import find_run
 
 SUFFIXES = (".png", ".npy", ".npz")

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from pyrovae import __version__
+from pyrovae.cli.arguments import allowed_packages
 from pyrovae.cli.flags import lex
 from pyrovae.cli.help import train_help
-from pyrovae.cli.notes import allowed_packages, notes
+from pyrovae.cli.notes import notes
 from pyrovae.cli.run_folder import CONFIG, new_folder
 from pyrovae.cli.settings import linked, maker, read_settings, unlinked
 from pyrovae.cli.show import show
