@@ -125,7 +125,7 @@ class Flow(Posterior):
 
     def bind(self, data_shape: Shape) -> None:
         """Build the flow; the model has set `event_shape`, the shape of one z."""
-        self.flow = zuko.flows.NICE(
+        self.flow = zuko.flows.NICE(  # with affine couplings, zuko's default: real NVP
             *self.event_shape,
             context=self.features,
             transforms=self.transforms,
