@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from pyrovae.objectives import trace_terms
+from pyrovae.evaluation import log_prob
+from pyrovae.objectives import IWAE, trace_terms
 from pyrovae.scopes import validation
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -37,9 +38,9 @@ def test_an_enumerated_site_is_a_dimension_on_the_left(particles: int) -> None:
 
     def guide(x: Tensor) -> None:
         with pyro.plate("data", len(x)):
-            q = dist.Categorical(logits=logits)
+            q = dist.Categorical(logits=logits[: len(x)])
             y = pyro.sample("y", q, infer={"enumerate": "parallel"})
-            pyro.sample("z", dist.Normal(loc + 0.1 * MEANS[y], 0.7).to_event(1))
+            pyro.sample("z", dist.Normal(loc[: len(x)] + 0.1 * MEANS[y], 0.7).to_event(1))
 
     torch.manual_seed(1)
     enumerated = poutine.enum(guide, first_available_dim=-3)
@@ -50,6 +51,10 @@ def test_an_enumerated_site_is_a_dimension_on_the_left(particles: int) -> None:
     assert y.log_p.shape == y.log_q.shape == (3, 1, len(X))  # the same for all particles
     assert y.kl.shape == (1, len(X))
     assert z.kl_per_dimension("auto").shape == (3, particles, len(X), 2)
+    with pytest.raises(ValueError, match="site 'y' is enumerated"):
+        IWAE(particles=particles).loss(model, enumerated, X)  # it would count classes as data
+    with pytest.raises(ValueError, match="site 'y' is enumerated"):
+        log_prob((model, enumerated), X, samples=5)
     bound = (y.log_q.exp() * terms.log_weight).sum(0).mean(-2)
 
     torch.manual_seed(1)

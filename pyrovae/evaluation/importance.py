@@ -112,7 +112,9 @@ class Sampler:
         """Return the record of a batch."""
         args, kwargs = self.pair.arguments(batch)
         with LocalParameters(self.pair):
-            return trace_terms(self.pair.model, self.pair.guide, args, kwargs, particles=particles)
+            terms = trace_terms(self.pair.model, self.pair.guide, args, kwargs, particles=particles)
+        terms.require_drawn()
+        return terms
 
     def weights(self, batch: Batch) -> tuple[Weights, Terms]:
         """Return the sums over all draws of a batch, and the record of the first block."""

@@ -82,8 +82,9 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
         return terms.method("sampled")
 
     def trace(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> Terms:
-        """Run the programs and return their record, checked for a gradient where one is wanted."""
+        """Run the programs and return their record, checked for what the bound can read."""
         terms = trace_terms(model, guide, args, kwargs, particles=self.particles)
+        terms.require_drawn()
         if torch.is_grad_enabled():
             terms.require_gradient()
         return terms

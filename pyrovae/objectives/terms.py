@@ -151,6 +151,15 @@ class Terms:
             for name, site in self.latent.items()
         }
 
+    def require_drawn(self) -> None:
+        """Raise ValueError where a site is enumerated, for a reader that would not sum over it."""
+        for site in self.latent.values():
+            if site.guided is not None and site.guided["infer"].get("_enumerate_dim") is not None:
+                raise ValueError(
+                    f"site '{site.name}' is enumerated in the guide, and its values are not summed "
+                    f"over here: let the guide draw it, or train with pyro.infer.TraceEnum_ELBO"
+                )
+
     def require_gradient(self) -> None:
         """Raise ValueError where a draw does not carry the gradient of its guide."""
         for site in self.latent.values():
