@@ -7,7 +7,7 @@ import torch
 from pyro import poutine
 from pyro.distributions import util as distributions_util
 from pyro.infer import util as infer_util
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 
@@ -82,3 +82,22 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
     finally:
         for submodule in training:
             submodule.training = True
+
+
+def frozen_tensors(module: nn.Module) -> list[Tensor]:
+    """Return the parameters that require no gradient, and the buffers of wholly frozen submodules.
+
+    A submodule is frozen where it has parameters and none of them requires a gradient.
+
+    Example:
+        >>> layer = nn.BatchNorm1d(2).requires_grad_(False)
+        >>> len(frozen_tensors(layer))  # weight, bias, two statistics and their count
+        5
+    """
+    found: dict[int, Tensor] = {}
+    for submodule in module.modules():
+        parameters = list(submodule.parameters())
+        frozen = [parameter for parameter in parameters if not parameter.requires_grad]
+        buffers = submodule.buffers() if frozen and len(frozen) == len(parameters) else ()
+        found |= {id(tensor): tensor for tensor in (*frozen, *buffers)}
+    return list(found.values())

@@ -13,8 +13,13 @@ from cases import PRIORS, data_for, small_vae
 from pyro.infer import SVI, Trace_ELBO
 from torch import Tensor, nn
 
+from pyrovae.likelihoods import Normal
 from pyrovae.models import VAE
+from pyrovae.networks import MLP
 from pyrovae.objectives import ELBO, IWAE, LocalParameters
+from pyrovae.posteriors import MeanFieldNormal
+from pyrovae.priors import VampPrior
+from pyrovae.training import fit
 
 
 def svi(vae: VAE, loss: Any = None) -> SVI:
@@ -118,6 +123,37 @@ def test_frozen_parts_stay_frozen(frozen: str) -> None:
     module = ELBO()(vae.model, vae.guide)
     module(x).backward()
     assert all(not p.requires_grad and p.grad is None for p in getattr(vae, frozen).parameters())
+
+
+def test_fit_sets_no_starting_value_and_no_statistic_of_what_is_frozen() -> None:
+    """A pretrained part brings its own values, and buffers are as frozen as parameters."""
+
+    def normalised(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> nn.Module:
+        hidden = nn.Linear(in_shape[0], 4)
+        return nn.Sequential(hidden, nn.BatchNorm1d(4, affine=False), nn.Linear(4, out_shape[0]))
+
+    vae = VAE(
+        prior=VampPrior(2, components=3),
+        likelihood=Normal((6,), scale="shared"),
+        posterior=MeanFieldNormal(),
+        encoder=normalised,
+        decoder=MLP((4,)),
+    )
+    frozen = vae.prior, vae.likelihood, vae.encoder_network
+    for part in frozen:
+        part.requires_grad_(False)
+    before = [copy.deepcopy(part.state_dict()) for part in frozen]
+    fit(vae, 5 + torch.randn(40, 6), epochs=2, batch_size=20, seed=0)
+    for part, state in zip(frozen, before, strict=True):
+        assert all(torch.equal(state[name], value) for name, value in part.state_dict().items())
+    assert bool((vae.decoder_network.offset > 4).all())  # what is not frozen begins at the data
+    assert all(module.training for module in vae.modules())
+
+    other = small_vae()
+    other.decoder_network.requires_grad_(False)
+    offset = other.decoder_network.offset.clone()
+    fit(other, data_for(other), epochs=1, batch_size=len(data_for(other)), seed=0)
+    assert torch.equal(other.decoder_network.offset, offset)
 
 
 def test_frozen_after_training_began_and_thawed() -> None:

@@ -16,7 +16,7 @@ from pyrovae.models.program import program
 from pyrovae.networks import Builder, Folded, Network, frozen_statistics
 from pyrovae.posteriors import Posterior
 from pyrovae.priors import Prior
-from pyrovae.scopes import evaluation_mode
+from pyrovae.scopes import evaluation_mode, frozen_tensors
 
 
 class VAE(Model):
@@ -160,15 +160,21 @@ class VAE(Model):
 
     @torch.no_grad()
     def prepare(self, batch: Mapping[str, Tensor]) -> None:
-        """Let the parts set their starting values from data, once in the model's life."""
+        """Let the parts set their starting values from data, once in the model's life.
+
+        What is frozen keeps the values it has.
+        """
         if self.prepared:
             return
         batch = {**batch, "x": self._known(batch["x"], batch.get("observed"))}
+        kept = [(tensor, tensor.clone()) for tensor in frozen_tensors(self)]
         self.prior.prepare(batch)
         self.posterior.prepare(batch)
         start = self.likelihood.prepare(batch)
         if start is not None:
             self.decoder_network.offset.copy_(start)
+        for tensor, before in kept:
+            tensor.copy_(before)
         self.prepared.fill_(True)
 
     def check(self, batch: Mapping[str, Tensor]) -> None:

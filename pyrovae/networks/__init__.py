@@ -1,7 +1,7 @@
 """Networks: descriptions that build a module from an input shape and an output shape."""
 
 from pyrovae.networks.conv import Conv
-from pyrovae.networks.folded import Folded, autocast, frozen_statistics
+from pyrovae.networks.folded import Folded, autocast, frozen_statistics, train_mode
 from pyrovae.networks.gated_mlp import GatedMLP
 from pyrovae.networks.mlp import MLP
 from pyrovae.networks.network import Builder, Network
@@ -15,4 +15,5 @@ __all__ = [
     "Network",
     "autocast",
     "frozen_statistics",
+    "train_mode",
 ]

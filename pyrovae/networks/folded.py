@@ -127,5 +127,19 @@ def frozen_statistics(module: nn.Module) -> Iterator[None]:
             layer.training = True
 
 
+def train_mode(module: nn.Module) -> None:
+    """Put a module in training mode, but for batch normalisation in wholly frozen submodules.
+
+    Its running statistics are no parameters, and would go on following the data.
+    """
+    module.train()
+    for submodule in module.modules():
+        parameters = list(submodule.parameters())
+        if parameters and not any(parameter.requires_grad for parameter in parameters):
+            for layer in submodule.modules():
+                if isinstance(layer, _BatchNorm):
+                    layer.training = False
+
+
 def _listed(shape: Shape | torch.Size) -> str:
     return ", ".join(map(str, shape))

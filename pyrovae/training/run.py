@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from pyrovae.data import Data
-from pyrovae.networks import autocast
+from pyrovae.networks import autocast, train_mode
 from pyrovae.scopes import evaluation_mode, random_state, validation
 from pyrovae.training.callbacks import Callback
 from pyrovae.training.history import History, Record
@@ -98,7 +98,7 @@ class Run:
 
     def _train_epoch(self) -> Record:
         began = time.perf_counter()
-        self.loss.train()
+        train_mode(self.loss)
         mean = Mean()
         order = torch.Generator().manual_seed((self.plan.seed * 1_000_003 + self.epoch) % 2**63)
         batches = self.train.batches(
