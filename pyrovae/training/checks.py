@@ -2,8 +2,10 @@
 
 import math
 import warnings
+from typing import Any
 
 from pyrovae.data import Data
+from pyrovae.training.callbacks import Callback
 
 
 def check_settings(
@@ -15,7 +17,6 @@ def check_settings(
     patience: int | None,
     ema: float | None,
     seed: int | None,
-    validated: bool,
 ) -> None:
     """Raise ValueError for the first number that is out of range, with what would fit."""
     _whole("epochs", epochs, least=1)
@@ -23,17 +24,40 @@ def check_settings(
     _whole("warmup", warmup, least=0)
     if patience is not None:
         _whole("patience", patience, least=0)
-        if not validated:
-            raise ValueError(
-                f"patience={patience} stops training by a validation loss, and there are no "
-                f"validation data: give valid=..."
-            )
     if seed is not None:
         _whole("seed", seed, least=0)
+        if seed >= 2**63:
+            raise ValueError(f"seed expects an integer below 2**63; got {seed!r}")
     if clip is not None and not (_number(clip) and 0.0 < clip < math.inf):
         raise ValueError(f"clip expects a positive norm, or None for no clipping; got {clip!r}")
     if ema is not None and not (_number(ema) and 0.0 <= ema < 1.0):
         raise ValueError(f"ema expects the share kept at each step, in [0, 1); got {ema!r}")
+
+
+def check_patience(patience: int | None, valid: Data | None) -> None:
+    """Raise ValueError where patience has no validation loss to wait for."""
+    if patience is not None and valid is None:
+        raise ValueError(
+            f"patience={patience} stops training by a validation loss, and there are no "
+            f"validation data: give valid=..."
+        )
+
+
+def check_hooks(*, optimizer: Any, scheduler: Any, callbacks: Any) -> None:
+    """Raise TypeError where what is to be called cannot be."""
+    for name, made, first in (
+        ("optimizer", optimizer, "the parameters, such as lambda p: torch.optim.Adam(p, lr=1e-3)"),
+        ("scheduler", scheduler, "the optimizer, such as lambda o: StepLR(o, step_size=100)"),
+    ):
+        if made is not None and not callable(made):
+            raise TypeError(f"{name} expects a function of {first}; got {made!r}")
+    if not isinstance(callbacks, list | tuple):
+        raise TypeError(f"callbacks expects a list of them; got {callbacks!r}")
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise TypeError(
+                f"callbacks expects instances of pyrovae.training.Callback; got {callback!r}"
+            )
 
 
 def clamp_batch(batch_size: int, data: Data) -> int:

@@ -9,20 +9,21 @@ import pyro.infer
 import torch
 from lightning_fabric import Fabric
 
+from pyrovae.config import to_tree
 from pyrovae.data import Data, DataLike, Source, TensorData, as_data
 from pyrovae.models import Pair, Programs
 from pyrovae.objectives import ELBO
 from pyrovae.saving import save
 from pyrovae.scopes import evaluation_mode, random_state, validation
 from pyrovae.training.callbacks import Callback, MetricsFile, ProgressBar
-from pyrovae.training.checks import check_settings, clamp_batch
+from pyrovae.training.checks import check_hooks, check_patience, check_settings, clamp_batch
 from pyrovae.training.history import History
 from pyrovae.training.losses import Loss
 from pyrovae.training.optimisation import (
     Average,
     MakeOptimizer,
     MakeScheduler,
-    default_optimizer,
+    make_optimizer,
     make_scheduler,
     trainable,
 )
@@ -109,11 +110,15 @@ def fit(
     """
     check_settings(
         epochs=epochs, batch_size=batch_size, warmup=warmup, clip=clip, patience=patience,
-        ema=ema, seed=seed, validated=valid is not None or isinstance(data, Source),
+        ema=ema, seed=seed,
     )  # fmt: skip
+    check_hooks(optimizer=optimizer, scheduler=scheduler, callbacks=callbacks)
     pair = Pair(model)
+    if out is not None and pair.whole is not None:
+        to_tree(pair.whole, path="model")  # what cannot be saved is said before hours of training
     loss = Loss(ELBO() if objective is None else objective, pair)
     train, valid = _splits(data, valid)
+    check_patience(patience, valid)
     fabric = _fabric(device, precision)
     loss.to(fabric.device)
     parameters = trainable(loss)
@@ -121,7 +126,7 @@ def fit(
         order_seed = int(torch.randint(2**31, ())) if seed is None else seed
         _prepare(pair, train, valid, order_seed, fabric.device)
         method = _rehearse(loss, train, fabric.device)
-        made = (optimizer or default_optimizer)(parameters)
+        made = make_optimizer(parameters, optimizer)
         hooks = [*callbacks]
         folder = None if out is None else Path(out)
         if folder is not None:

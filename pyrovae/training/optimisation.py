@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from inspect import signature
 
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
@@ -35,6 +36,23 @@ def default_optimizer(parameters: Sequence[nn.Parameter]) -> Optimizer:
     return Adam(parameters, lr=1e-3, fused=fused)
 
 
+def make_optimizer(
+    parameters: Sequence[nn.Parameter], optimizer: MakeOptimizer | None
+) -> Optimizer:
+    """Return the optimiser of the parameters, by default Adam.
+
+    Raises:
+        TypeError: what was made is no optimiser, or its steps need more than a gradient.
+    """
+    made = (optimizer or default_optimizer)(parameters)
+    if not isinstance(made, Optimizer):
+        raise TypeError(
+            f"optimizer expects a function that returns a torch optimiser; it returned {made!r}"
+        )
+    _require_plain_step(made, "optimizer")
+    return made
+
+
 def make_scheduler(
     optimizer: Optimizer, scheduler: MakeScheduler | None, warmup: int
 ) -> LRScheduler | None:
@@ -46,11 +64,33 @@ def make_scheduler(
         warmup: how many steps the rise takes, zero for none.
     """
     if warmup == 0:
-        return None if scheduler is None else scheduler(optimizer)
+        return None if scheduler is None else _scheduled(optimizer, scheduler)
     rise = LinearLR(optimizer, start_factor=1.0 / (warmup + 1), total_iters=warmup)
     if scheduler is None:
         return rise
-    return SequentialLR(optimizer, [rise, scheduler(optimizer)], milestones=[warmup])
+    later = _scheduled(optimizer, scheduler)
+    return SequentialLR(optimizer, [rise, later], milestones=[warmup])
+
+
+def _scheduled(optimizer: Optimizer, scheduler: MakeScheduler) -> LRScheduler:
+    made = scheduler(optimizer)
+    if not isinstance(made, LRScheduler):
+        raise TypeError(
+            f"scheduler expects a function that returns a torch scheduler; it returned {made!r}"
+        )
+    _require_plain_step(made, "scheduler")
+    return made
+
+
+def _require_plain_step(made: Optimizer | LRScheduler, name: str) -> None:
+    """Raise TypeError where `step()` cannot be called as it stands, as the loop does."""
+    try:
+        signature(type(made).step).bind(made)
+    except TypeError as error:
+        raise TypeError(
+            f"{name} {type(made).__name__} cannot be used by fit, whose steps call its step() "
+            f"without arguments: {error}"
+        ) from error
 
 
 class Average:
