@@ -9,6 +9,7 @@ from test_fit import bits, vae_of
 from torch import nn
 from torch.optim import LBFGS, Adam
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
+from torch.utils.data import IterableDataset
 
 from pyrovae.data import Digits
 from pyrovae.likelihoods import Binomial
@@ -53,3 +54,26 @@ def test_patience_wants_validation_data_of_a_source_too() -> None:
 def test_a_seed_that_torch_cannot_take_is_named() -> None:
     with pytest.raises(ValueError, match=r"below 2\*\*63"):
         fit(vae_of(), bits(20), seed=2**80)
+
+
+class UsedUp(IterableDataset[torch.Tensor]):
+    """A stream that hands out the same iterator each time."""
+
+    def __init__(self) -> None:
+        self.rows = iter(bits(20))
+
+    def __iter__(self) -> Any:
+        return self.rows
+
+
+class Drained(UsedUp):
+    """The same, hidden behind a generator."""
+
+    def __iter__(self) -> Any:
+        yield from self.rows
+
+
+@pytest.mark.parametrize("stream", [UsedUp, Drained])
+def test_a_stream_that_cannot_be_read_again_is_named(stream: Any) -> None:
+    with pytest.raises(ValueError, match="must begin anew"):
+        fit(vae_of(), stream(), epochs=2)

@@ -88,6 +88,8 @@ class DatasetData(Data):
         states = random.getstate(), np.random.get_state()
         with torch.random.fork_rng(devices=[]):
             if isinstance(self.dataset, IterableDataset):
+                if iter(self.dataset) is iter(self.dataset):
+                    raise ValueError(self._used_up())
                 items = list(itertools.islice(self.dataset, 1))
             else:
                 items = [self.dataset[0]] if len(self) else []
@@ -122,6 +124,14 @@ class DatasetData(Data):
             if epoch.device is not None:
                 batch = {key: value.to(epoch.device) for key, value in batch.items()}
             yield {**batch, "x": floating(batch["x"])}
+        if epoch.order is None and first == 0:
+            raise ValueError(self._used_up())
+
+    def _used_up(self) -> str:
+        return (
+            f"{type(self.dataset).__name__} is read more than once, so its __iter__ must begin "
+            f"anew each time, and not return one iterator that is used up"
+        )
 
 
 def as_item(item: object) -> dict[str, Tensor]:
