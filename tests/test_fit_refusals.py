@@ -7,7 +7,7 @@ import pytest
 import torch
 from test_fit import bits, vae_of
 from torch import nn
-from torch.optim import LBFGS, Adam
+from torch.optim import LBFGS, SGD, Adam
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 from torch.utils.data import IterableDataset
 
@@ -77,3 +77,15 @@ class Drained(UsedUp):
 def test_a_stream_that_cannot_be_read_again_is_named(stream: Any) -> None:
     with pytest.raises(ValueError, match="must begin anew"):
         fit(vae_of(), stream(), epochs=2)
+
+
+def test_a_loss_that_is_nan_ends_the_run() -> None:
+    vae = vae_of()
+
+    def diverging(parameters: Any) -> SGD:
+        return SGD(parameters, lr=1e30)
+
+    with pytest.warns(UserWarning, match="the training loss is nan in epoch"):
+        history = fit(vae, bits(20), epochs=50, batch_size=10, optimizer=diverging, seed=0)
+    assert "nan" in history.stopped
+    assert len(history) < 50

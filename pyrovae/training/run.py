@@ -1,6 +1,8 @@
 """Run: the training loop, one for every model and every objective."""
 
+import math
 import time
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -87,6 +89,7 @@ class Run:
             while self.epoch < self.epochs and not self.history.stopped:
                 record = self._train_epoch()
                 self.history.records.append(record)
+                self._require_number(record)
                 for callback in self.callbacks:
                     callback.on_epoch(self, record)
             self.stop(f"all {self.epochs} epochs are done")
@@ -95,6 +98,16 @@ class Run:
             for callback in self.callbacks:
                 callback.on_end(self)
         return self.history
+
+    def _require_number(self, record: Record) -> None:
+        """End a run whose loss is nan, which has spoilt the weights, where no better are kept."""
+        if self._best is None and math.isnan(record["train/loss"]):
+            self.stop(f"the training loss is nan in epoch {self.epoch}")
+            warnings.warn(
+                f"{self.history.stopped}, so training ends; a lower rate, clipping "
+                f"(clip=...) or other starting values may help",
+                stacklevel=4,
+            )
 
     def _train_epoch(self) -> Record:
         began = time.perf_counter()
