@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 import pyrovae
 from pyrovae.evaluation import evaluate, importance, log_prob
-from pyrovae.evaluation.memory import rows_within
+from pyrovae.evaluation.memory import BUDGET, rows_within
 from pyrovae.likelihoods import Bernoulli, Binomial, Normal
+from pyrovae.models import Pair
 from pyrovae.networks import MLP
 from pyrovae.posteriors import FullRankNormal, MeanFieldNormal
 from pyrovae.priors import GaussianMixture, StandardNormal, VampPrior
@@ -153,6 +154,17 @@ def test_memory_does_not_grow_with_the_samples() -> None:
             budget=2**20,
         )
     assert pytest.approx(rows, abs=1) == 2**20 / (6 * 4 * 500)
+
+
+def test_memory_counts_the_encoder_too() -> None:
+    """With few draws for each datum it is the encoder that fills the memory, not the decoder."""
+    small, large = (
+        importance.Sampler(Pair(vae_of(encoder=MLP((width,)))), {"x": bits(2)}, samples=1)
+        for width in (8, 4000)
+    )
+    assert small.block == large.block == 1
+    assert large.batch_size == pytest.approx(BUDGET / (6 * 4 * 4000), abs=1)
+    assert small.batch_size > 100 * large.batch_size
 
 
 def test_nothing_is_changed_by_evaluating() -> None:

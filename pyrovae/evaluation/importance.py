@@ -103,10 +103,16 @@ class Sampler:
         self.pair = pair
         self.samples = samples
         one = {name: value[:1] for name, value in batch.items()}
+
+        def several(data: int) -> Batch:
+            return {name: value.repeat_interleave(data, 0) for name, value in one.items()}
+
         with torch.random.fork_rng(devices=[]):
             rows = rows_within(lambda particles: Weights.of(self.trace(one, particles=particles)))
+            # draws share what the guide makes of their datum, such as the encoder's layers
+            data = rows_within(lambda data: Weights.of(self.trace(several(data), particles=1)))
         self.block = min(samples, rows)
-        self.batch_size = max(1, rows // samples)
+        self.batch_size = max(1, min(rows // samples, data))
 
     def trace(self, batch: Batch, *, particles: int) -> Terms:
         """Return the record of a batch."""
