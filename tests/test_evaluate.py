@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import warnings
+from collections.abc import Callable
 
 import pyro
 import pyro.distributions as dist
@@ -196,6 +197,21 @@ def test_poor_weights_are_warned_about_and_good_ones_are_not() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         evaluate((Model(), Guide(0.5, 0.7)), x, samples=100)
+
+
+def test_what_is_not_finite_is_said() -> None:
+    vae = vae_of()
+    with torch.no_grad():
+        next(vae.decoder_network.parameters()).fill_(math.nan)
+    with pytest.warns(UserWarning, match=r"log p\(x\) is nan"):
+        assert math.isnan(evaluate(vae, bits(4), samples=3).log_prob)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, 2**80])
+@pytest.mark.parametrize("run", [evaluate, log_prob])
+def test_wrong_seeds_are_refused(run: Callable[..., object], seed: float) -> None:
+    with pytest.raises(ValueError, match="seed expects an integer"):
+        run(vae_of(), bits(3), samples=2, seed=seed)
 
 
 @pytest.mark.parametrize(

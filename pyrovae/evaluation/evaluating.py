@@ -34,10 +34,12 @@ def evaluate(model: Programs, data: DataLike, *, samples: int = 1000, seed: int 
         seed: seeds the draws.
 
     Raises:
-        ValueError: the number of samples is not positive, or the data cannot be scored.
+        ValueError: the number of samples is not positive, the seed is negative, or the data cannot
+            be scored.
 
     Warns:
-        UserWarning: the mean effective sample size is below a fifth of the samples.
+        UserWarning: the mean effective sample size is below a fifth of the samples, or log p(x)
+            is not finite.
 
     Example:
         >>> import pyrovae
@@ -52,6 +54,7 @@ def evaluate(model: Programs, data: DataLike, *, samples: int = 1000, seed: int 
         True
     """
     _check_count("samples", samples)
+    _check_seed(seed)
     pair = Pair(model)
     source = data.load().test if isinstance(data, Source) else data
     if source is None:
@@ -67,7 +70,13 @@ def evaluate(model: Programs, data: DataLike, *, samples: int = 1000, seed: int 
             pair.check(batch)
             summary.add(*sampler.weights(batch))
     result = summary.result(samples)
-    if result.ess * _POOR < samples:
+    if not math.isfinite(result.log_prob):
+        warnings.warn(
+            f"log p(x) is {result.log_prob}: some data have no finite density under the model; "
+            f"a model whose training failed may hold weights that are nan",
+            stacklevel=2,
+        )
+    elif result.ess * _POOR < samples:
         warnings.warn(
             f"poor importance weights: the mean effective sample size is {result.ess:.1f} of "
             f"{samples}, below a fifth, so log p(x) may be too low and its error too small; more "
@@ -87,9 +96,11 @@ def log_prob(model: Programs, x: DataLike, *, samples: int = 1000, seed: int = 0
         seed: seeds the draws.
 
     Raises:
-        ValueError: the number of samples is not positive, or the data cannot be scored.
+        ValueError: the number of samples is not positive, the seed is negative, or the data cannot
+            be scored.
     """
     _check_count("samples", samples)
+    _check_seed(seed)
     pair = Pair(model)
     data = as_data(x)
     device = device_of(pair)
@@ -195,3 +206,9 @@ def _counted_elements(terms: Terms) -> int | None:
 def _check_count(name: str, value: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} expects a positive integer; got {value!r}")
+
+
+def _check_seed(seed: int | None) -> None:
+    whole = isinstance(seed, int) and not isinstance(seed, bool)
+    if seed is not None and not (whole and 0 <= seed < 2**63):
+        raise ValueError(f"seed expects an integer from 0 to 2**63 - 1; got {seed!r}")
