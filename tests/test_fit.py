@@ -117,7 +117,7 @@ def test_the_best_weights_are_kept_and_patience_stops() -> None:
             kept[int(record["epoch"])] = weights(vae)
 
     history = fit(vae, bits(), valid=bits(seed=2), epochs=200, batch_size=20, patience=2, seed=0,
-                  optimizer=lambda p: SGD(p, lr=3.0), callbacks=[Keeper()])  # fmt: skip
+                  optimizer=lambda p: Adam(p, lr=0.1), callbacks=[Keeper()])  # fmt: skip
     losses = history["valid/loss"]
     assert history.best_epoch == 1 + losses.index(min(losses))
     assert len(history) == history.best_epoch + 3 < 200
@@ -128,7 +128,7 @@ def test_the_best_weights_are_kept_and_patience_stops() -> None:
 def test_patience_waits_for_the_schedules() -> None:
     objective = ELBO(beta=Ramp(0.0, 1.0, steps=3 * 12))
     history = fit(vae_of(), bits(), valid=bits(seed=2), objective=objective, epochs=40, seed=0,
-                  batch_size=20, patience=0, optimizer=lambda p: SGD(p, lr=3.0))  # fmt: skip
+                  batch_size=20, patience=0, optimizer=lambda p: Adam(p, lr=0.1))  # fmt: skip
     assert len(history) >= 12
     assert history["train/beta"][0] == pytest.approx((0 + 1 + 2) / 3 / 36)
     assert history["valid/beta"][0] == 1.0

@@ -100,8 +100,8 @@ class Run:
         return self.history
 
     def _require_number(self, record: Record) -> None:
-        """End a run whose loss is nan, which has spoilt the weights, where no better are kept."""
-        if self._best is None and math.isnan(record["train/loss"]):
+        """End a run whose loss is nan: the weights are spoilt, but for the best ones kept."""
+        if math.isnan(record["train/loss"]):
             self.stop(f"the training loss is nan in epoch {self.epoch}")
             warnings.warn(
                 f"{self.history.stopped}, so training ends; a lower rate, clipping "
