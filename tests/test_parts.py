@@ -274,3 +274,18 @@ def test_a_kept_score_carries_its_gradient() -> None:
     with torch.no_grad():
         z = made.rsample()
     assert made.log_prob(z).requires_grad
+
+
+def test_a_mixture_of_foreign_distributions() -> None:
+    """A mixture hands its components a value of one component; flows want it for each of them."""
+
+    class Strict(torch.distributions.Normal):
+        def log_prob(self, value: Any) -> Any:
+            return super().log_prob(value) + self.loc.expand(value.shape) * 0.0
+
+    loc = torch.randn(4)
+    values = torch.randn(7)
+    equal = dist.Categorical(logits=torch.zeros(4))
+    mixed = dist.MixtureSameFamily(equal, Foreign(Strict(loc, 1.0)))
+    plain = dist.MixtureSameFamily(equal, dist.Normal(loc, 1.0))
+    assert torch.equal(mixed.log_prob(values), plain.log_prob(values))

@@ -73,7 +73,10 @@ class Foreign(TorchDistribution):
             kept = self._scored[1]
             if kept.requires_grad or not torch.is_grad_enabled():  # drawn under no_grad: no use
                 return kept
-        return self.wrapped.log_prob(value)
+        depth = value.dim() - len(self.event_shape)
+        batch = torch.broadcast_shapes(value.shape[:depth], self.batch_shape)
+        # flows take a value of a batch dimension of one badly, as a mixture of them hands it over
+        return self.wrapped.log_prob(value.expand(batch + value.shape[depth:]))
 
     def expand(self, batch_shape: Sizes, _instance: object = None) -> "Foreign":
         """Return the distribution with its batch shape expanded."""
