@@ -60,12 +60,23 @@ def claim(part: nn.Module, *shapes: tuple[int, ...]) -> None:
 
 def require_attributes(part: Any, *names: str) -> None:
     """Raise TypeError where a part of the user's lacks what its base asks the subclass to set."""
+    base = type(part).__mro__[1].__name__
+    if "_parameters" not in vars(part):
+        raise TypeError(
+            f"{type(part).__name__} does not begin its __init__ with super().__init__(), which "
+            f"every {base} needs"
+        )
     for name in names:
         if not hasattr(part, name):
             raise TypeError(
-                f"{part!r} has no {name}: a subclass of {type(part).__mro__[1].__name__} sets it, "
+                f"{part!r} has no {name}: a subclass of {base} sets it, "
                 f"as an attribute of the class or in __init__"
             )
+    shape = getattr(part, "event_shape", ())
+    if not isinstance(shape, tuple | list) or not all(isinstance(size, int) for size in shape):
+        raise TypeError(
+            f"{part!r} has event_shape {shape!r}; expected a tuple of integers, such as (3,)"
+        )
 
 
 def check_parts(vae: Any) -> None:
@@ -175,6 +186,19 @@ def _support(distribution: Distribution) -> str:
         return "not stated"
 
 
+def _require_masking(likelihood: Any, raw: Tensor) -> None:
+    """Raise ValueError where a likelihood scores what is not observed, a stand-in's value."""
+    x = torch.full(tuple(likelihood.event_shape), likelihood.fill).to(raw)
+    nothing = torch.zeros(x.shape, dtype=torch.bool, device=x.device)
+    score = likelihood(raw, Context(observed=nothing)).log_prob(x)
+    if bool((score != 0.0).any()):
+        raise ValueError(
+            f"{likelihood!r} scores entries of x that `observed` says are missing, at the number "
+            f"that stands in for them: build it with self.over_elements(elements, context), or "
+            f"marginalise over context.observed"
+        )
+
+
 def check_data(vae: Any, batch: Mapping[str, Tensor]) -> None:
     """Raise ValueError where x has another shape or lies outside the likelihood's support."""
     x = batch["x"]
@@ -188,6 +212,8 @@ def check_data(vae: Any, batch: Mapping[str, Tensor]) -> None:
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         raw = torch.zeros(likelihood.head.out_shape(vae.event_shape)).to(vae.decoder_network.offset)
         distribution = likelihood(raw, Context())
+        if observed is not None:
+            _require_masking(likelihood, raw)
     known = x if x.is_floating_point() else x.to(raw.dtype)
     if observed is not None:
         known = torch.where(observed, known, likelihood.fill)
