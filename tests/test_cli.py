@@ -248,6 +248,15 @@ def test_a_refused_command_leaves_nothing_behind(capsys: pytest.CaptureFixture[s
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize("wrong", ["--optimizer.lr -1", "--model.likelihood Bernoulli"])
+def test_a_run_refused_in_training_leaves_its_folder_free(
+    wrong: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mistakes(capsys, "train", *SMALL, "--out", "a/run", *wrong.split())
+    assert not Path("a/run").exists()
+    assert main(["train", *SMALL, "--out", "a/run"]) == 0
+
+
 def test_ctrl_c_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

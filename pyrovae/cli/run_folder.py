@@ -1,5 +1,7 @@
 """Run folders: what a training run leaves behind, and how the other verbs find it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,25 @@ def new_folder(out: str | None, *, name: str) -> Path:
             number += 1
         else:
             return folder
+
+
+@contextmanager
+def kept_once_trained(folder: Path) -> Iterator[None]:
+    """Remove a new run folder again where the run ends before its first epoch does.
+
+    A mistake that only training shows, such as a rate below zero, would otherwise leave a folder
+    behind that the corrected command refuses.
+    """
+    try:
+        yield
+    except BaseException:
+        metrics = folder / METRICS
+        if not metrics.is_file() or not metrics.stat().st_size:
+            with suppress(OSError):
+                metrics.unlink(missing_ok=True)
+                (folder / CONFIG).unlink(missing_ok=True)
+                folder.rmdir()
+        raise
 
 
 @dataclass(frozen=True)

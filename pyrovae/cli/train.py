@@ -10,7 +10,7 @@ from pyrovae.cli.arguments import allowed_packages
 from pyrovae.cli.flags import lex
 from pyrovae.cli.help import train_help
 from pyrovae.cli.notes import notes
-from pyrovae.cli.run_folder import CONFIG, new_folder
+from pyrovae.cli.run_folder import CONFIG, kept_once_trained, new_folder
 from pyrovae.cli.settings import linked, maker, read_settings, unlinked
 from pyrovae.cli.show import show
 from pyrovae.config import dump, from_tree
@@ -60,7 +60,8 @@ def run(words: Sequence[str]) -> int:
     (folder / CONFIG).write_text(dump(settings), encoding="utf-8")
     with notes():
         _describe(model, objective, splits.train, said, folder)
-        _fit(model, splits, objective, tree, folder, allow)
+        with kept_once_trained(folder):
+            _fit(model, splits, objective, tree, folder, allow)
         if splits.test is not None:
             _evaluate(model, splits.test, tree, folder)
     print(f"\nThe run is in {folder}. Next: pyrovae sample {folder}, pyrovae evaluate {folder}")
