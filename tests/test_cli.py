@@ -293,6 +293,10 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
 def test_help_of_one_class(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--model.prior.help", "VampPrior"]) == 0
     assert "Tomczak" in capsys.readouterr().out
+    assert (
+        "--model.prior.help: the name of a class"
+        in mistakes(capsys, "train", "--model.prior.help")[0]
+    )
 
 
 def process(*words: str) -> subprocess.CompletedProcess[str]:

@@ -31,6 +31,8 @@ def train_help(words: Sequence[str]) -> str:
     """Return the help that the words ask for: of the verb, or of one class."""
     for flag, name in zip(words, [*words[1:], ""], strict=True):
         if flag.endswith(".help"):
+            if not name or name.startswith("-"):
+                raise UsageError([f"{flag}: the name of a class must follow, such as VampPrior"])
             return class_help(name)
     lines = [_HEAD]
     said = {entry.arg_name: entry.description or "" for entry in _documented(options)}
