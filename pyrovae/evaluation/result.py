@@ -14,7 +14,8 @@ class Evaluation:
 
     Arguments:
         log_prob: the importance-sampled log p(x), a lower bound in expectation.
-        log_prob_error: its Monte Carlo standard error, given the data; nan for one sample.
+        log_prob_error: its Monte Carlo standard error, given the data; nan for one sample. Where
+            some data have few effective samples, it leaves out how much too low they are.
         log_prob_data_error: its standard error over data, as a mean over a population; nan for
             one datum.
         ess: the mean effective sample size of the importance weights, from 1 to `samples`.
