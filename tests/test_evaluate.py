@@ -102,6 +102,27 @@ def test_the_split_adds_up_from_the_same_draws(prior: object, posterior: object)
     assert "log p(x)" in str(result)
 
 
+def test_the_bias_is_that_of_half_the_draws() -> None:
+    """Over 50 000 repetitions, whose noise is a tenth of the bias; four times that is allowed."""
+    x = torch.zeros(50_000)
+    pair = (Model(), Guide(0.5, 1.2))
+    exact = float(dist.Normal(0.0, math.sqrt(2.0)).log_prob(torch.tensor(0.0)))
+    few, many = (evaluate(pair, x, samples=samples) for samples in (20, 40))
+    assert few.log_prob < many.log_prob < exact
+    assert many.log_prob_bias == pytest.approx(exact - many.log_prob, rel=0.4)
+    assert many.log_prob_bias == pytest.approx(many.log_prob - few.log_prob, rel=0.4)
+    assert math.isnan(evaluate(pair, x, samples=1).log_prob_bias)
+
+
+def test_a_few_poor_data_are_warned_about_though_the_mean_is_good() -> None:
+    """The guide is exact at zero and far off at one datum in twenty."""
+    x = torch.zeros(100)
+    x[::20] = 60.0
+    with pytest.warns(UserWarning, match="harmonic mean"):
+        result = evaluate((Model(), Guide(0.45, math.sqrt(0.5))), x, samples=1000)
+    assert result.ess > 900
+
+
 def test_one_sample_is_the_elbo_and_claims_no_error() -> None:
     result = evaluate(vae_of(), bits(5), samples=1)
     assert result.log_prob == result.elbo

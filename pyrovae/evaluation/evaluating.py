@@ -38,8 +38,8 @@ def evaluate(model: Programs, data: DataLike, *, samples: int = 1000, seed: int 
             be scored.
 
     Warns:
-        UserWarning: the mean effective sample size is below a fifth of the samples, or log p(x)
-            is not finite.
+        UserWarning: the mean effective sample size, arithmetic or harmonic, is below a fifth of
+            the samples, or log p(x) is not finite.
 
     Example:
         >>> import pyrovae
@@ -76,10 +76,11 @@ def evaluate(model: Programs, data: DataLike, *, samples: int = 1000, seed: int 
             f"a model whose training failed may hold weights that are nan",
             stacklevel=2,
         )
-    elif result.ess * _POOR < samples:
+    elif summary.poor(samples):
         warnings.warn(
             f"poor importance weights: the mean effective sample size is {result.ess:.1f} of "
-            f"{samples}, below a fifth, so log p(x) may be too low and its error too small; more "
+            f"{samples} (harmonic mean {summary.harmonic_ess:.1f}), below a fifth, so log p(x) is "
+            f"too low, by about {result.log_prob_bias:.2g} or more, and its error too small; more "
             f"samples help, or a posterior that comes closer to p(z | x)",
             stacklevel=2,
         )
@@ -121,6 +122,8 @@ class _Summary:
     def __init__(self) -> None:
         self.log_prob: list[Tensor] = []
         self.variance = 0.0
+        self.bias = 0.0
+        self.inverse_ess = 0.0
         self.sums: dict[str, float] = {"ess": 0.0, "elbo": 0.0, "reconstruction": 0.0}
         self.dimensions: Tensor | None = None
         self.splits = True
@@ -132,7 +135,9 @@ class _Summary:
         """Add a batch."""
         self.log_prob.append(weights.log_prob)
         self.variance += weights.variance.sum().item()
+        self.bias += weights.bias.sum().item()
         self.sums["ess"] += weights.ess.sum().item()
+        self.inverse_ess += weights.ess.reciprocal().sum().item()
         self.sums["elbo"] += weights.elbo.sum().item()
         self.sums["reconstruction"] += (weights.sum_reconstruction / weights.samples).sum().item()
         if weights.sum_dimensions is None:
@@ -142,6 +147,16 @@ class _Summary:
             self.dimensions = total if self.dimensions is None else self.dimensions + total
         self._add_means(terms)
         self.event_size = _counted_elements(terms)
+
+    @property
+    def harmonic_ess(self) -> float:
+        """The harmonic mean of the effective sample sizes, which a few poor data bring down."""
+        return sum(map(len, self.log_prob)) / self.inverse_ess
+
+    def poor(self, samples: int) -> bool:
+        """Return whether the weights are too poor for the errors to be believed."""
+        count = sum(map(len, self.log_prob))
+        return min(self.sums["ess"] / count, self.harmonic_ess) * _POOR < samples
 
     def _add_means(self, terms: Terms) -> None:
         """Keep the posterior means of a batch, where the posterior has one."""
@@ -171,6 +186,7 @@ class _Summary:
         return Evaluation(
             log_prob=mean,
             log_prob_error=math.sqrt(self.variance) / count,
+            log_prob_bias=self.bias / count,
             log_prob_data_error=spread,
             ess=means["ess"],
             elbo=means["elbo"],

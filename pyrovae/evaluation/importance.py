@@ -29,6 +29,8 @@ class Weights:
         samples: the number of draws so far, S.
         log_total: `log sum_s w_s` of each datum.
         log_square: `log sum_s w_s^2` of each datum.
+        log_halves: `log sum w_s` over the even and over the odd draws, of shape `[2, batch]`.
+        halves: how many draws each half has.
         sum_log: `sum_s log w_s` of each datum.
         sum_reconstruction: `sum_s log p(x | z_s)` of each datum.
         sum_dimensions: the sum over draws of each latent dimension's `log q - log p`, of shape
@@ -38,6 +40,8 @@ class Weights:
     samples: int
     log_total: Tensor
     log_square: Tensor
+    log_halves: Tensor
+    halves: tuple[int, int]
     sum_log: Tensor
     sum_reconstruction: Tensor
     sum_dimensions: Tensor | None
@@ -52,6 +56,8 @@ class Weights:
             samples=log_weight.shape[0],
             log_total=log_weight.logsumexp(0),
             log_square=(2 * log_weight).logsumexp(0),
+            log_halves=torch.stack([log_weight[half::2].logsumexp(0) for half in (0, 1)]),
+            halves=(len(log_weight[0::2]), len(log_weight[1::2])),
             sum_log=log_weight.sum(0),
             sum_reconstruction=terms.log_likelihood.double().sum(0),
             sum_dimensions=torch.cat(split, dim=-1) if split and len(split) == len(parts) else None,
@@ -62,6 +68,8 @@ class Weights:
         self.samples += other.samples
         self.log_total = torch.logaddexp(self.log_total, other.log_total)
         self.log_square = torch.logaddexp(self.log_square, other.log_square)
+        self.log_halves = torch.logaddexp(self.log_halves, other.log_halves)
+        self.halves = self.halves[0] + other.halves[0], self.halves[1] + other.halves[1]
         self.sum_log += other.sum_log
         self.sum_reconstruction += other.sum_reconstruction
         if self.sum_dimensions is not None and other.sum_dimensions is not None:
@@ -88,6 +96,18 @@ class Weights:
         if self.samples == 1:
             return torch.full_like(self.log_total, float("nan"))
         return (self.samples / self.ess - 1.0).clamp(min=0.0) / (self.samples - 1)
+
+    @property
+    def bias(self) -> Tensor:
+        """By how much each `log_prob` is about too low; nan for one draw.
+
+        It is what the estimate gains over those of half the draws: the whole bias where that falls
+        as 1/S, and less than the bias where it falls more slowly, as under heavy weights.
+        """
+        if self.samples == 1:
+            return torch.full_like(self.log_total, float("nan"))
+        counts = self.log_halves.new_tensor(self.halves).log().unsqueeze(-1)
+        return (self.log_prob - (self.log_halves - counts).mean(0)).clamp(min=0.0)
 
 
 class Sampler:

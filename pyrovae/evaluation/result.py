@@ -14,8 +14,9 @@ class Evaluation:
 
     Arguments:
         log_prob: the importance-sampled log p(x), a lower bound in expectation.
-        log_prob_error: its Monte Carlo standard error, given the data; nan for one sample. Where
-            some data have few effective samples, it leaves out how much too low they are.
+        log_prob_error: its Monte Carlo standard error, given the data; nan for one sample.
+        log_prob_bias: by how much it is about too low, or more where the weights are poor: what it
+            gains over the same estimate from half the draws; nan for one sample.
         log_prob_data_error: its standard error over data, as a mean over a population; nan for
             one datum.
         ess: the mean effective sample size of the importance weights, from 1 to `samples`.
@@ -32,6 +33,7 @@ class Evaluation:
 
     log_prob: float
     log_prob_error: float
+    log_prob_bias: float
     log_prob_data_error: float
     ess: float
     elbo: float
