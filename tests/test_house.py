@@ -30,7 +30,7 @@ _COMMON = {"declared", "context", "heads", "schedules"}
 _PART = _COMMON | {"distributions", "objectives"}
 _MODEL = _PART | {"networks", "data", "priors", "likelihoods", "posteriors", "scopes"}
 _CONFIG = _MODEL | {"models"}
-_SAVING = _CONFIG | {"config"}
+_SAVING = _CONFIG | {"config", "files"}
 _RUN = _SAVING | {"saving"}
 _REPORT = _RUN | {"training", "evaluation"}
 _CLI = _REPORT | {"report"}
@@ -41,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "context": {"declared"},
     "heads": {"declared"},
     "schedules": {"declared"},
+    "files": set(),
     "scopes": set(),  # for those who run models, not for the parts
     "distributions": set(),
     "networks": {"declared"},
