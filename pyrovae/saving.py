@@ -6,19 +6,17 @@ unless the caller names its package.
 """
 
 import os
-import secrets
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from pyrovae.config import dump, from_tree, read, to_tree
+from pyrovae.files import aside, flush
 from pyrovae.models import Model
+from pyrovae.tensor_files import read_tensors, write_tensors
 
 FORMAT = 1
 CONFIG = "config.yaml"
@@ -28,8 +26,8 @@ WEIGHTS = "weights.safetensors"
 def save(model: Model, folder: str | Path) -> None:
     """Write a model to a folder, from which `load` makes it again.
 
-    The files are written aside and then moved into place, so that a run killed in between leaves
-    the earlier ones whole.
+    The files are written aside and then moved into place, so that a process killed in between
+    leaves the earlier model whole.
 
     Arguments:
         model: a model of `pyrovae.models`, or of your own under the same base.
@@ -38,7 +36,7 @@ def save(model: Model, folder: str | Path) -> None:
     Raises:
         TypeError: it is no model, or its state holds something that is no tensor.
         ValueError: a part cannot be named in a text, such as a lambda; the message says which
-            argument it is, and what to do.
+            argument it is, and what to do. Or a parameter is nan or infinite.
         OSError: the folder cannot be written.
     """
     from pyrovae import __version__
@@ -46,24 +44,18 @@ def save(model: Model, folder: str | Path) -> None:
     if not isinstance(model, Model):
         raise TypeError(f"save expects a model of pyrovae such as VAE; got {type(model).__name__}")
     config = {"format": FORMAT, "pyrovae": __version__, "model": to_tree(model, path="model")}
+    _require_numbers(model, "the model")
     state = _state(model)
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder} is a file; save expects a folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the folder, and so on the same file system, where a move is one step.
-    aside = folder.absolute().parent / f".{folder.absolute().name}.{secrets.token_hex(4)}"
-    aside.mkdir()
-    try:
-        (aside / CONFIG).write_text(dump(config), encoding="utf-8")
-        save_file(state, aside / WEIGHTS, metadata={"format": "pt"})
+    target = folder.resolve()  # a link to a folder stays one
+    with aside(target) as made:
+        (made / CONFIG).write_text(dump(config), encoding="utf-8")
+        write_tensors(state, made / WEIGHTS)
         for name in (WEIGHTS, CONFIG):
-            _flush(aside / name)
-        folder.mkdir(exist_ok=True)
-        for name in (WEIGHTS, CONFIG):
-            os.replace(aside / name, folder / name)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+            flush(made / name)
+        _place(made, target)
 
 
 def load(folder: str | Path, *, allow: Iterable[str] = ()) -> Any:
@@ -80,7 +72,8 @@ def load(folder: str | Path, *, allow: Iterable[str] = ()) -> Any:
         OSError: the folder or a file in it is missing or cannot be read.
         TypeError: the configuration names something that is no part, or not a fitting one.
         ValueError: a file is damaged, of a later format, names a class outside pyrovae and
-            `allow`, or holds other tensors than the model; each is named with both shapes.
+            `allow`, leads elsewhere, or holds nan, or other tensors than the model; each is named
+            with both shapes.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -88,11 +81,17 @@ def load(folder: str | Path, *, allow: Iterable[str] = ()) -> Any:
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder} holds no saved model: {name} is missing")
+        if (folder / name).resolve().parent != folder.resolve():
+            raise ValueError(
+                f"{folder / name} is a link to a file elsewhere, which is not followed: put the "
+                f"file itself there"
+            )
     tree = _checked(read(folder / CONFIG), folder / CONFIG)
-    state = _tensors(folder / WEIGHTS)
+    state = read_tensors(folder / WEIGHTS)
     with torch.random.fork_rng(devices=[]):  # a constructor draws its starting values
         model = from_tree(tree, allow=allow, expected=Model, path="model")
     _fill(model, state, folder / WEIGHTS)
+    _require_numbers(model, folder / WEIGHTS)
     return model
 
 
@@ -109,9 +108,29 @@ def _state(model: Model) -> dict[str, Tensor]:
     return state
 
 
-def _flush(file: Path) -> None:
-    with file.open("rb+") as opened:
-        os.fsync(opened.fileno())
+def _place(made: Path, folder: Path) -> None:
+    """Move a model that is complete to its place, so that a model is there at any moment.
+
+    Weights of the same model take the place of the earlier ones in one step. Another model takes
+    the place of the whole folder, or of its two files one by one where others stand beside them.
+    """
+    files = (WEIGHTS, CONFIG)
+    if not folder.exists() or not any(folder.iterdir()):
+        made.replace(folder)
+        return
+    earlier, new = folder / CONFIG, made / CONFIG
+    same = not earlier.exists() or earlier.read_bytes() == new.read_bytes()
+    if same or any(path.name not in files for path in folder.iterdir()):
+        for name in files:
+            os.replace(made / name, folder / name)
+        return
+    with aside(folder) as away:
+        folder.replace(away)
+        try:
+            made.replace(folder)
+        finally:
+            if not folder.exists():
+                away.replace(folder)
 
 
 def _checked(config: Any, file: Path) -> Any:
@@ -127,14 +146,6 @@ def _checked(config: Any, file: Path) -> Any:
             f"reads up to {FORMAT}: install a later pyrovae"
         )
     return config["model"]
-
-
-def _tensors(file: Path) -> dict[str, Tensor]:
-    try:
-        with safe_open(file, framework="pt", device="cpu") as opened:
-            return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, RuntimeError) as error:
-        raise ValueError(f"{file} is damaged or no safetensors file: {error}") from error
 
 
 def _fill(model: Model, state: dict[str, Tensor], file: Path) -> None:
@@ -165,3 +176,16 @@ def _fill(model: Model, state: dict[str, Tensor], file: Path) -> None:
             f"{file} does not hold the state of {type(model).__name__}: {'; '.join(problems)}"
         )
     model.load_state_dict(state)
+
+
+def _require_numbers(model: Model, where: object) -> None:
+    """Raise ValueError where a parameter or a buffer is nan, or a parameter infinite."""
+    parameters = dict(model.named_parameters())
+    for name, value in [*parameters.items(), *model.named_buffers()]:
+        wrong = ~value.isfinite() if name in parameters else value.isnan()
+        if bool(wrong.any()):
+            raise ValueError(
+                f"{where} holds no usable weights: '{name}' {list(value.shape)} is "
+                f"{value[wrong][0].item():g} in {int(wrong.sum())} of {value.numel()} numbers, as "
+                f"after a training that failed"
+            )

@@ -30,7 +30,7 @@ _COMMON = {"declared", "context", "heads", "schedules"}
 _PART = _COMMON | {"distributions", "objectives"}
 _MODEL = _PART | {"networks", "data", "priors", "likelihoods", "posteriors", "scopes"}
 _CONFIG = _MODEL | {"models"}
-_SAVING = _CONFIG | {"config", "files"}
+_SAVING = _CONFIG | {"config", "files", "memory", "tensor_files"}
 _RUN = _SAVING | {"saving"}
 _REPORT = _RUN | {"training", "evaluation"}
 _CLI = _REPORT | {"report"}
@@ -42,6 +42,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "heads": {"declared"},
     "schedules": {"declared"},
     "files": set(),
+    "memory": set(),
+    "tensor_files": set(),
     "scopes": set(),  # for those who run models, not for the parts
     "distributions": set(),
     "networks": {"declared"},

@@ -110,11 +110,66 @@ def test_a_failed_save_leaves_the_earlier_one(
     def full(*args: Any, **kwargs: Any) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("pyrovae.saving.save_file", full)
+    monkeypatch.setattr("pyrovae.saving.write_tensors", full)
     with pytest.raises(OSError, match="no space"):
         save(made(), tmp_path / "model")
     assert (tmp_path / "model" / WEIGHTS).read_bytes() == before
     assert os.listdir(tmp_path) == ["model"]
+
+
+def test_another_model_takes_the_place_of_a_folder_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted between the two moves, the earlier model is put back."""
+    save(made(), tmp_path / "model")
+    save(made(prior=StandardNormal(3)), tmp_path / "model")
+    assert load(tmp_path / "model").prior.dim == 3
+    replace = Path.replace
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if target.name == "model" and (self / WEIGHTS).exists() and not target.exists():
+            monkeypatch.setattr(Path, "replace", replace)
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save(made(), tmp_path / "model")
+    assert load(tmp_path / "model").prior.dim == 3
+    assert os.listdir(tmp_path) == ["model"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_neither_saved_nor_loaded(
+    tmp_path: Path, value: float
+) -> None:
+    model = made()
+    save(model, tmp_path / "good")
+    with torch.no_grad():
+        next(model.encoder_network.parameters())[0, 1] = value
+    with pytest.raises(ValueError, match="the model holds no usable weights: 'encoder_network"):
+        save(model, tmp_path / "model")
+    tensors = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    save_file(tensors, tmp_path / "good" / WEIGHTS)
+    with pytest.raises(ValueError, match="holds no usable weights"):
+        load(tmp_path / "good")
+
+
+@pytest.mark.parametrize("name", [CONFIG, WEIGHTS])
+def test_a_link_to_a_file_elsewhere_is_not_followed(tmp_path: Path, name: str) -> None:
+    save(made(), tmp_path / "model")
+    (tmp_path / "model" / name).rename(tmp_path / "elsewhere")
+    (tmp_path / "model" / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="is a link to a file elsewhere"):
+        load(tmp_path / "model")
+
+
+def test_a_link_to_a_model_folder_is_followed_and_stays_one(tmp_path: Path) -> None:
+    save(made(), tmp_path / "model")
+    (tmp_path / "link").symlink_to(tmp_path / "model")
+    save(made(prior=StandardNormal(3)), tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert load(tmp_path / "link").prior.dim == load(tmp_path / "model").prior.dim == 3
 
 
 def test_what_cannot_be_named_is_refused_before_anything_is_written(tmp_path: Path) -> None:

@@ -1,0 +1,34 @@
+"""Tensor files: named tensors in the safetensors format, in which nothing can be executed."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+
+def write_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:
+    """Write tensors on the CPU that share no memory.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    try:
+        save_file(dict(tensors), file, metadata={"format": "pt"})
+    except SafetensorError as error:  # which is no OSError, whatever the cause
+        raise OSError(f"{file.name} cannot be written: {error}") from error
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file, on the CPU.
+
+    Raises:
+        OSError: the file is missing or cannot be read.
+        ValueError: it is damaged, or of another format.
+    """
+    try:
+        with safe_open(file, framework="pt", device="cpu") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, RuntimeError) as error:
+        raise ValueError(f"{file} is damaged or no safetensors file: {error}") from error
