@@ -85,7 +85,8 @@ def test_a_loss_that_is_nan_ends_the_run() -> None:
     def diverging(parameters: Any) -> SGD:
         return SGD(parameters, lr=1e30)
 
-    with pytest.warns(UserWarning, match="the training loss is nan in epoch"):
+    with pytest.warns(UserWarning, match="training ended, and the parameters"):
         history = fit(vae, bits(20), epochs=50, batch_size=10, optimizer=diverging, seed=0)
-    assert "nan" in history.stopped
+    assert "the loss is nan" in history.stopped
+    assert history.failure is not None
     assert len(history) < 50

@@ -1,12 +1,14 @@
 """Callbacks: what users hang into a training run, and the two that `fit` hangs itself."""
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from pyrovae.files import write_text
 from pyrovae.training.history import Record
 
 if TYPE_CHECKING:
@@ -17,7 +19,8 @@ class Callback:
     """Hooks into a training run, all doing nothing; a subclass fills in the ones it needs.
 
     A hook may read everything of the run and end it by `run.stop(reason)`. `on_step` is called
-    after every step: reading a tensor there waits for the device.
+    after every step: reading a tensor there waits for the device. Of a resumed run `on_start` sees
+    `run.epoch` and `run.history` as the checkpoint has them.
 
     Example:
         >>> class Printer(Callback):
@@ -42,7 +45,7 @@ class MetricsFile(Callback):
     """One line of JSON for each epoch, written at once.
 
     Arguments:
-        path: the file, begun anew.
+        path: the file, begun anew with the epochs that a resumed run has behind it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,13 +53,12 @@ class MetricsFile(Callback):
 
     def on_start(self, run: "Run") -> None:
         """Begin the file."""
-        self.path.write_text("", encoding="utf-8")
+        write_text(self.path, "".join(_line(record) for record in run.history.records))
 
     def on_epoch(self, run: "Run", record: Record) -> None:
         """Append the epoch's line; a number that JSON does not know becomes null."""
-        finite = {name: value if _finite(value) else None for name, value in record.items()}
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(finite) + "\n")
+            file.write(_line(record))
 
 
 class ProgressBar(Callback):
@@ -81,7 +83,11 @@ class ProgressBar(Callback):
             transient=True,
         )
         self._task = self._progress.add_task(
-            "", total=run.planned_steps, epoch=f"1/{run.epochs}", loss="..."
+            "",
+            total=run.planned_steps,
+            completed=run.step,
+            epoch=f"{run.epoch + 1}/{run.epochs}",
+            loss="...",
         )
         self._progress.start()
 
@@ -104,5 +110,6 @@ class ProgressBar(Callback):
             self._progress = None
 
 
-def _finite(value: float) -> bool:
-    return value == value and abs(value) != float("inf")
+def _line(record: Record) -> str:
+    finite = {name: value if math.isfinite(value) else None for name, value in record.items()}
+    return json.dumps(finite) + "\n"

@@ -17,6 +17,7 @@ def check_settings(
     patience: int | None,
     ema: float | None,
     seed: int | None,
+    checkpoint_share: float,
 ) -> None:
     """Raise ValueError for the first number that is out of range, with what would fit."""
     _whole("epochs", epochs, least=1)
@@ -32,6 +33,10 @@ def check_settings(
         raise ValueError(f"clip expects a positive norm, or None for no clipping; got {clip!r}")
     if ema is not None and not (_number(ema) and 0.0 <= ema < 1.0):
         raise ValueError(f"ema expects the share kept at each step, in [0, 1); got {ema!r}")
+    if not (_number(checkpoint_share) and 0.0 <= checkpoint_share <= 1.0):
+        raise ValueError(
+            f"checkpoint_share expects a share of the time, in [0, 1]; got {checkpoint_share!r}"
+        )
 
 
 def check_patience(patience: int | None, valid: Data | None) -> None:

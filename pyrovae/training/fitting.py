@@ -1,9 +1,10 @@
 """Fit: train a model on data, by stochastic variational inference."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyro.infer
 import torch
@@ -11,13 +12,15 @@ from lightning_fabric import Fabric
 
 from pyrovae.config import to_tree
 from pyrovae.data import Data, DataLike, Source, TensorData, as_data
+from pyrovae.files import write_text
 from pyrovae.models import Pair, Programs
 from pyrovae.objectives import ELBO
 from pyrovae.saving import save
 from pyrovae.scopes import evaluation_mode, random_state, validation
 from pyrovae.training.callbacks import Callback, MetricsFile, ProgressBar
+from pyrovae.training.checkpoints import SHARE, Checkpoints, read_checkpoint
 from pyrovae.training.checks import check_hooks, check_patience, check_settings, clamp_batch
-from pyrovae.training.history import History
+from pyrovae.training.history import HISTORY, History
 from pyrovae.training.losses import Loss
 from pyrovae.training.optimisation import (
     Average,
@@ -28,6 +31,7 @@ from pyrovae.training.optimisation import (
     trainable,
 )
 from pyrovae.training.run import Plan, Run
+from pyrovae.training.state import restore
 
 Precision = Literal["32-true", "bf16-mixed"]
 
@@ -52,6 +56,8 @@ def fit(
     ema: float | None = None,
     seed: int | None = None,
     out: str | Path | None = None,
+    resume: str | Path | None = None,
+    checkpoint_share: float = SHARE,
     callbacks: Sequence[Callback] = (),
     device: str = "auto",
     precision: Precision = "32-true",
@@ -83,7 +89,12 @@ def fit(
         ema: average the weights, keeping this share at each step; the average is validated and
             kept.
         seed: seeds noise and order; by default both follow from the caller's random state.
-        out: a folder for `metrics.jsonl`, one line an epoch, and, at the end, `model/`.
+        out: a folder for `metrics.jsonl`, one line an epoch, checkpoints in `checkpoint/`, and, at
+            the end, `model/` and `history.json`.
+        resume: the `out` of an earlier call with the same model, data and settings, from whose
+            last checkpoint training goes on, on the CPU bit for bit as if it had not been
+            interrupted; `epochs` may be more than before. `out` is then the same folder.
+        checkpoint_share: the largest share of the time that checkpoints take; 0 writes none.
         callbacks: hooks of your own.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         precision: "32-true", or "bf16-mixed" to run the networks, and only them, in bfloat16.
@@ -91,7 +102,15 @@ def fit(
 
     Raises:
         TypeError: an argument is of the wrong kind.
-        ValueError: an argument is out of range, or the data cannot be scored by the likelihood.
+        ValueError: an argument is out of range, or the data cannot be scored by the likelihood;
+            or the run to be resumed had other settings.
+        OSError: `out` cannot be written, or there is no checkpoint in `resume`.
+        MemoryError: a step does not fit; the message says what to lower.
+
+    Warns:
+        UserWarning: a loss or a gradient is not finite. Training ends with the parameters as they
+            were before that step, or those of the best epoch; `history.failure` names the step,
+            the site and the parameter.
 
     Returns:
         The quantities of each epoch, in nats per datum.
@@ -110,10 +129,12 @@ def fit(
     """
     check_settings(
         epochs=epochs, batch_size=batch_size, warmup=warmup, clip=clip, patience=patience,
-        ema=ema, seed=seed,
+        ema=ema, seed=seed, checkpoint_share=checkpoint_share,
     )  # fmt: skip
     check_hooks(optimizer=optimizer, scheduler=scheduler, callbacks=callbacks)
     pair = Pair(model)
+    state = None if resume is None else read_checkpoint(Path(resume))
+    out = resume if out is None else out
     if out is not None and pair.whole is not None:
         to_tree(pair.whole, path="model")  # what cannot be saved is said before hours of training
     loss = Loss(ELBO() if objective is None else objective, pair)
@@ -123,14 +144,15 @@ def fit(
     loss.to(fabric.device)
     parameters = trainable(loss)
     with random_state(seed, device=fabric.device):
-        order_seed = int(torch.randint(2**31, ())) if seed is None else seed
-        _prepare(pair, train, valid, order_seed, fabric.device)
+        order_seed = _order_seed(seed, state)
+        _prepare(pair, train, valid, None if state else order_seed, fabric.device)
         method = _rehearse(loss, train, fabric.device)
         made = make_optimizer(parameters, optimizer)
         hooks = [*callbacks]
         folder = None if out is None else Path(out)
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
+            (folder / HISTORY).unlink(missing_ok=True)  # it says that training has ended
             hooks.insert(0, MetricsFile(folder / "metrics.jsonl"))
         if progress:
             hooks.append(ProgressBar())
@@ -151,9 +173,12 @@ def fit(
             train=train,
             valid=valid,
             callbacks=hooks,
+            checkpoints=_checkpoints(folder, checkpoint_share),
             device=fabric.device,
         )
         run.history.kl = method
+        if state is not None:
+            restore(run, state)
         training = [module for module in loss.modules() if module.training]
         try:
             history = run()
@@ -161,9 +186,24 @@ def fit(
             loss.eval()
             for module in training:
                 module.training = True
-    if folder is not None and pair.whole is not None:
-        save(pair.whole, folder / "model")
+    if folder is not None:
+        if pair.whole is not None:
+            save(pair.whole, folder / "model")
+        write_text(folder / HISTORY, json.dumps(history.to_dict(), indent=2) + "\n")
     return history
+
+
+def _order_seed(seed: int | None, state: Mapping[str, Any] | None) -> int:
+    """Return the seed of the order: the one given, that of the run resumed, or one drawn."""
+    if seed is not None:
+        return seed
+    if state is not None:
+        return int(state["settings"]["seed"])
+    return int(torch.randint(2**31, ()))
+
+
+def _checkpoints(folder: Path | None, share: float) -> Checkpoints | None:
+    return None if folder is None or share == 0.0 else Checkpoints(folder, share=share)
 
 
 def _splits(data: DataLike, valid: DataLike | None) -> tuple[Data, Data | None]:
@@ -196,8 +236,13 @@ def _fabric(device: str, precision: Precision) -> Fabric:
     return fabric
 
 
-def _prepare(pair: Pair, train: Data, valid: Data | None, seed: int, device: torch.device) -> None:
-    """Check the data against the likelihood, then let the model set its starting values."""
+def _prepare(
+    pair: Pair, train: Data, valid: Data | None, seed: int | None, device: torch.device
+) -> None:
+    """Check the data against the likelihood, then let the model set its starting values.
+
+    Without a seed they are not set, since a checkpoint has them.
+    """
     numbers = math.prod(train.event_shape) or 1
     rows = max(1, min(_PREPARED_ROWS, _PREPARED_NUMBERS // numbers))
     for split in (train, valid):
@@ -207,7 +252,7 @@ def _prepare(pair: Pair, train: Data, valid: Data | None, seed: int, device: tor
             pair.check(batch)
             if not isinstance(split, TensorData) or split.transform is not None:
                 break  # what is drawn anew, or read from elsewhere, is checked on one batch
-    if not pair.prepared:
+    if seed is not None and not pair.prepared:
         order = torch.Generator().manual_seed(seed)
         pair.prepare(next(train.batches(batch_size=rows, generator=order, device=device)))
 

@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from pyrovae.training.failure import Failure
 
 Record = dict[str, float]
+HISTORY = "history.json"
 
 
 @dataclass
@@ -18,6 +22,7 @@ class History:
         best_epoch: the epoch whose weights were kept, None where nothing was validated.
         stopped: why training ended.
         kl: for each latent site whether its KL was taken "analytic" or "sampled".
+        failure: the step whose loss or gradient was not finite, where that ended training.
 
     Example:
         >>> history = History(records=[{"epoch": 1, "train/loss": 2.0}, {"epoch": 2}])
@@ -29,6 +34,17 @@ class History:
     best_epoch: int | None = None
     stopped: str = ""
     kl: Mapping[str, str] = field(default_factory=dict)
+    failure: Failure | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but the records as plain Python, for JSON."""
+        return {
+            "epochs": len(self.records),
+            "best_epoch": self.best_epoch,
+            "stopped": self.stopped,
+            "kl": dict(self.kl),
+            "failure": None if self.failure is None else self.failure.to_dict(),
+        }
 
     def __getitem__(self, name: str) -> list[float]:
         """Return one quantity over the epochs, nan where it was not recorded."""

@@ -1,6 +1,7 @@
 """Metrics: means over an epoch of what each step logs, without reading it on the way."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,6 +38,25 @@ class Mean:
         if self._count == 0:
             return {}
         return {name: (total / self._count).item() for name, total in self._sums.items()}
+
+    def state(self) -> dict[str, Any]:
+        """Return what has been added, so that `restore` goes on to the same means."""
+        names = list(self._kept[0][0]) if self._kept else []
+        values = {
+            name: torch.stack([logged[name].double() for logged, _ in self._kept]) for name in names
+        }
+        sizes = [size for _, size in self._kept]
+        return {"values": values, "sizes": sizes, "sums": self._sums, "count": self._count}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        values = state["values"]
+        self._kept = [
+            ({name: column[at] for name, column in values.items()}, size)
+            for at, size in enumerate(state["sizes"])
+        ]
+        self._sums = dict(state["sums"])
+        self._count = state["count"]
 
     def _flush(self) -> None:
         for name in self._kept[0][0] if self._kept else ():

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from inspect import signature
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LinearLR, LRScheduler, SequentialLR
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 MakeOptimizer = Callable[[Sequence[nn.Parameter]], Optimizer]
 MakeScheduler = Callable[[Optimizer], LRScheduler]
@@ -107,11 +107,26 @@ class Average:
     def __init__(self, parameters: Sequence[nn.Parameter], *, decay: float) -> None:
         self._parameters: list[Tensor] = [parameter.data for parameter in parameters]
         self._average = [parameter.clone() for parameter in self._parameters]
-        self._update = get_ema_multi_avg_fn(decay)
+        self._rate = 1.0 - decay
 
-    def update(self) -> None:
-        """Move the average towards the parameters."""
-        self._update(self._average, self._parameters, 0)
+    @property
+    def tensors(self) -> list[Tensor]:
+        """The averages, in the order of the parameters."""
+        return self._average
+
+    def update(self, share: Tensor) -> None:
+        """Move the average towards the parameters.
+
+        Arguments:
+            share: 1, or 0 to leave the average as it is, as a 0-dimensional tensor.
+        """
+        weight = share * self._rate
+        for kind in {average.dtype for average in self._average}:
+            alike = [at for at, average in enumerate(self._average) if average.dtype == kind]
+            averages = [self._average[at] for at in alike]
+            moves = torch._foreach_sub([self._parameters[at] for at in alike], averages)
+            torch._foreach_mul_(moves, weight.to(kind))
+            torch._foreach_add_(averages, moves)
 
     @contextmanager
     def applied(self) -> Iterator[None]:

@@ -1,9 +1,8 @@
 """Run: the training loop, one for every model and every objective."""
 
-import math
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,13 +11,21 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from pyrovae.data import Data
+from pyrovae.memory import memory_advice
 from pyrovae.networks import autocast, train_mode
 from pyrovae.scopes import evaluation_mode, random_state, validation
+from pyrovae.training.best import Best
 from pyrovae.training.callbacks import Callback
+from pyrovae.training.checkpoints import Checkpoints
+from pyrovae.training.failure import REMEDY, Failure, examine
+from pyrovae.training.guard import Guard
 from pyrovae.training.history import History, Record
 from pyrovae.training.losses import Loss
 from pyrovae.training.metrics import Mean
 from pyrovae.training.optimisation import Average
+from pyrovae.training.state import random_states, set_random_states, state_of
+
+_READ = 256  # steps after which the guard is read, and a bad step noticed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +59,7 @@ class Run:
         train: Data,
         valid: Data | None,
         callbacks: Iterable[Callback],
+        checkpoints: Checkpoints | None,
         device: torch.device,
     ) -> None:
         self.plan = plan
@@ -63,14 +71,18 @@ class Run:
         self.train = train
         self.valid = valid
         self.callbacks = list(callbacks)
+        self.checkpoints = checkpoints
         self.device = device
         self.epochs = plan.epochs
-        self.epoch = 0
+        self.epoch = 0  # epochs behind us
+        self.batch = 0  # batches behind us in this epoch
         self.step = 0
+        self.seconds = 0.0  # of this epoch, in earlier processes
         self.history = History()
-        self._best: dict[str, Tensor] | None = None
-        self._best_loss = float("inf")
-        self._since_best = 0
+        self.mean = Mean()
+        self.best = Best(patience=plan.patience)
+        self.guard = Guard(parameters, loss.pair.buffers(), optimizer, device)
+        self._unread: list[Tensor] = []  # random states before the steps since the last look
 
     @property
     def planned_steps(self) -> int | None:
@@ -86,67 +98,116 @@ class Run:
         for callback in self.callbacks:
             callback.on_start(self)
         try:
+            self._checkpoint()
             while self.epoch < self.epochs and not self.history.stopped:
-                record = self._train_epoch()
-                self.history.records.append(record)
-                self._require_number(record)
-                for callback in self.callbacks:
-                    callback.on_epoch(self, record)
+                self._train_epoch()
+                if self.checkpoints is not None and self.checkpoints.due:
+                    self._checkpoint()
+            if self.history.failure is None:
+                self._checkpoint()
             self.stop(f"all {self.epochs} epochs are done")
             self._keep_weights()
         finally:
+            self.guard.release()
             for callback in self.callbacks:
                 callback.on_end(self)
         return self.history
 
-    def _require_number(self, record: Record) -> None:
-        """End a run whose loss is nan: the weights are spoilt, but for the best ones kept."""
-        if math.isnan(record["train/loss"]):
-            self.stop(f"the training loss is nan in epoch {self.epoch}")
-            warnings.warn(
-                f"{self.history.stopped}, so training ends; a lower rate, clipping "
-                f"(clip=...) or other starting values may help",
-                stacklevel=4,
-            )
-
-    def _train_epoch(self) -> Record:
-        began = time.perf_counter()
+    def _train_epoch(self) -> None:
+        """Go on to the end of the epoch, validate, and tell the callbacks."""
+        began = time.perf_counter() - self.seconds
         train_mode(self.loss)
-        mean = Mean()
-        order = torch.Generator().manual_seed((self.plan.seed * 1_000_003 + self.epoch) % 2**63)
-        batches = self.train.batches(
-            batch_size=self.plan.batch_size, generator=order, device=self.device
-        )
-        for batch in batches:
-            self._train_step(batch, mean)
+        for batch in self._batches(self.epoch, self.batch):
+            self._train_step(batch)
+            self.batch += 1
             for callback in self.callbacks:
                 callback.on_step(self)
+            if len(self._unread) >= _READ and not self._sound():
+                return
+            if self.checkpoints is not None and self.checkpoints.due:
+                if not self._sound():
+                    return
+                self.seconds = time.perf_counter() - began
+                self._checkpoint()
+        if not self._sound():
+            return
         self.epoch += 1
         record: Record = {"epoch": self.epoch, "step": self.step}
-        record |= {f"train/{name}": value for name, value in mean.read().items()}
+        record |= {f"train/{name}": value for name, value in self.mean.read().items()}
         if self.valid is not None:
             record |= self._validate(self.valid)
         record["lr"] = float(self.optimizer.param_groups[0]["lr"])
         record["seconds"] = time.perf_counter() - began
-        return record
+        self.batch, self.seconds, self.mean = 0, 0.0, Mean()
+        self.history.records.append(record)
+        for callback in self.callbacks:
+            callback.on_epoch(self, record)
 
-    def _train_step(self, batch: dict[str, Tensor], mean: Mean) -> None:
+    def _batches(self, epoch: int, start: int) -> Iterator[dict[str, Tensor]]:
+        """Yield the batches of an epoch from one of them on, and note the random states."""
+        order = torch.Generator().manual_seed((self.plan.seed * 1_000_003 + epoch) % 2**63)
+        batches = self.train.batches(
+            batch_size=self.plan.batch_size, generator=order, device=self.device, start=start
+        )
+        while True:
+            before = random_states(self.device)
+            batch = next(batches, None)
+            if batch is None:
+                return
+            self._unread.append(before)
+            yield batch
+
+    def _train_step(self, batch: dict[str, Tensor]) -> None:
         """Take one step; nothing in it reads a tensor on the host."""
         size = len(batch["x"])
         self.loss.set_step(self.step)
-        with validation(enabled=False), autocast(self.plan.dtype):
-            loss = self.loss(batch)
-        self.optimizer.zero_grad(set_to_none=True)
-        (loss / size).backward()
-        if self.plan.clip is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.plan.clip)
-        self.optimizer.step()
+        self.guard.begin()
+        with memory_advice(self._advice):
+            with validation(enabled=False), autocast(self.plan.dtype):
+                loss = self.loss(batch)
+            self.optimizer.zero_grad(set_to_none=True)
+            (loss / size).backward()
+            if self.plan.clip is not None:
+                nn.utils.clip_grad_norm_(self.parameters, self.plan.clip)
+            self.guard.step(loss)
         if self.scheduler is not None:
             self.scheduler.step()
         if self.average is not None:
-            self.average.update()
+            self.average.update(self.guard.share)
         self.step += 1
-        mean.add(self.loss.logged, size)
+        self.mean.add(self.loss.logged, size)
+
+    def _advice(self) -> str:
+        return (
+            f"taking a step with batch_size={self.plan.batch_size}; lower batch_size, or the "
+            f"particles of {self.loss.objective!r}, or the sizes of the networks"
+        )
+
+    def _sound(self) -> bool:
+        """Return whether all steps so far were finite; end the run where one was not."""
+        suppressed = self.guard.suppressed()
+        unread, self._unread = self._unread, []
+        if not suppressed:
+            return True
+        self.step -= suppressed
+        first = self.batch - suppressed
+        state = unread[-suppressed]
+
+        def replay() -> dict[str, Tensor]:
+            set_random_states(state, self.device)
+            return next(self._batches(self.epoch, first))
+
+        self.loss.set_step(self.step)
+        with random_state(device=self.device), autocast(self.plan.dtype):
+            text = examine(self.loss, replay)
+        failure = Failure(step=self.step + 1, epoch=self.epoch + 1, text=text)
+        self.history.failure = failure
+        self.stop(str(failure))
+        warnings.warn(
+            f"training ended, and the parameters are as they were before: {failure}; {REMEDY}",
+            stacklevel=5,
+        )
+        return False
 
     def _validate(self, valid: Data) -> Record:
         """Return the validation record under the same noise each time; keep the best weights."""
@@ -162,33 +223,25 @@ class Run:
             evaluation_mode(self.loss),
             validation(enabled=False),
             autocast(self.plan.dtype),
+            memory_advice(self._advice),
         ):
             for batch in valid.batches(batch_size=self.plan.batch_size, device=self.device):
                 mean.add(self.loss.validate(batch), len(batch["x"]))
         means = mean.read()
-        self._compare(means["loss"])
+        settled = self.step >= self.loss.settled  # a running schedule moves the loss by itself
+        reason = self.best.compare(means["loss"], self.epoch, self.loss.pair, counts=settled)
+        self.history.best_epoch = self.best.epoch
+        if reason:
+            self.stop(reason)
         return {f"valid/{name}": value for name, value in means.items()}
 
-    def _compare(self, loss: float) -> None:
-        """Keep the weights where they are the best so far; stop where patience has run out."""
-        if loss < self._best_loss:
-            self._best_loss = loss
-            self._since_best = 0
-            self.history.best_epoch = self.epoch
-            self._best = {
-                name: value.detach().clone() for name, value in self.loss.pair.state_dict().items()
-            }
-        elif self.step >= self.loss.settled:  # a schedule still running moves the loss by itself
-            self._since_best += 1
-        if self.plan.patience is not None and self._since_best > self.plan.patience:
-            self.stop(
-                f"the validation loss has not improved for {self._since_best} epochs "
-                f"(best: {self._best_loss:.3f} nats in epoch {self.history.best_epoch})"
-            )
+    def _checkpoint(self) -> None:
+        if self.checkpoints is not None:
+            self.checkpoints.write(lambda: state_of(self))
 
     def _keep_weights(self) -> None:
         """Leave the best weights in the model; without validation the last, averaged or not."""
-        if self._best is not None:
-            self.loss.pair.load_state_dict(self._best)
+        if self.best.weights is not None:
+            self.loss.pair.load_state_dict(self.best.weights)
         elif self.average is not None:
             self.average.apply()

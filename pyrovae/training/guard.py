@@ -1,0 +1,112 @@
+"""Guard: what is not finite never reaches the parameters.
+
+The check and the suppression of an update are operations on the device, so that a step waits for
+nothing. The guard is read now and then; by then it tells how many updates it has suppressed, and
+with that which step was the first bad one.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+_CHECKED = ("cpu", "cuda", "xpu")  # where torch's check of many gradients in one operation runs
+
+
+class Guard:
+    """Takes the optimiser's steps, until a loss or a gradient is not finite; from then on none.
+
+    Fused optimisers leave out an update by themselves where they are told to. For others the
+    parameters are copied before each step and put back. Buffers that a step moves, such as the
+    running means of batch normalisation, are put back too.
+
+    Arguments:
+        parameters: the parameters that are trained.
+        buffers: the buffers of the model.
+        optimizer: their optimiser.
+        device: where they are.
+
+    Example:
+        >>> weight = nn.Parameter(torch.zeros(2))
+        >>> guard = Guard([weight], [], torch.optim.SGD([weight], lr=1.0), torch.device("cpu"))
+        >>> weight.grad = torch.tensor([1.0, float("nan")])
+        >>> guard.step(torch.tensor(3.0))
+        >>> weight.tolist(), guard.suppressed()
+        ([0.0, 0.0], 1)
+    """
+
+    def __init__(
+        self,
+        parameters: Sequence[nn.Parameter],
+        buffers: Iterable[Tensor],
+        optimizer: Optimizer,
+        device: torch.device,
+    ) -> None:
+        self._parameters = parameters
+        self._optimizer = optimizer
+        self._bad = torch.zeros((), device=device)  # 0, and 1 from the first bad step on
+        self._count = torch.zeros((), device=device)
+        self._one = torch.ones((), device=device)
+        self._native = bool(getattr(optimizer, "_step_supports_amp_scaling", False))
+        self._kept = (
+            [] if self._native else [parameter.detach().clone() for parameter in parameters]
+        )
+        self._buffers = list(buffers)
+        self._kept_buffers = [buffer.clone() for buffer in self._buffers]
+        if self._native:
+            optimizer.found_inf = self._bad  # type: ignore[attr-defined]
+
+    @property
+    def share(self) -> Tensor:
+        """1, and 0 from the first bad step on, as a 0-dimensional tensor on the device."""
+        return 1.0 - self._bad
+
+    def begin(self) -> None:
+        """Remember the buffers, before a step's loss is computed."""
+        if self._buffers:
+            torch._foreach_copy_(self._kept_buffers, self._buffers)
+
+    @torch.no_grad()
+    def step(self, loss: Tensor) -> None:
+        """Take the optimiser's step, or leave everything as it was where something is not finite.
+
+        Arguments:
+            loss: the loss whose gradients the parameters hold, 0-dimensional.
+        """
+        self._look([loss.detach().clone(), *self._gradients()])
+        self._count.add_(self._bad)
+        if not self._native:
+            torch._foreach_copy_(self._kept, list(self._parameters))
+        self._optimizer.step()
+        for kept, parameter in zip(self._kept, self._parameters, strict=not self._native):
+            self._put_back(parameter, kept)
+        for kept, buffer in zip(self._kept_buffers, self._buffers, strict=True):
+            self._put_back(buffer, kept)
+
+    def suppressed(self) -> int:
+        """Return how many steps were left out, the last ones there were; this waits."""
+        return int(self._count.item())
+
+    def release(self) -> None:
+        """Leave the optimiser as it came."""
+        if self._native:
+            del self._optimizer.found_inf  # type: ignore[attr-defined]
+
+    def _gradients(self) -> list[Tensor]:
+        found = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+        return [grad.coalesce().values() if grad.is_sparse else grad for grad in found]
+
+    def _look(self, tensors: list[Tensor]) -> None:
+        """Remember whether a tensor holds what is not finite."""
+        for dtype in {tensor.dtype for tensor in tensors}:
+            alike = [tensor for tensor in tensors if tensor.dtype == dtype]
+            if self._bad.device.type in _CHECKED and dtype.is_floating_point:
+                # what torch's gradient scaler does, here with a scale of one
+                torch._amp_foreach_non_finite_check_and_unscale_(alike, self._bad, self._one)
+            else:
+                finite = torch.stack([tensor.isfinite().all() for tensor in alike]).all()
+                torch.maximum(self._bad, 1.0 - finite.float(), out=self._bad)
+
+    def _put_back(self, tensor: Tensor, kept: Tensor) -> None:
+        tensor.copy_(torch.where(self._bad > 0.0, kept, tensor))

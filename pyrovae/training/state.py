@@ -1,0 +1,133 @@
+"""State: all that a run needs to go on bit for bit, taken from it and put back."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyrovae.objectives import Objective
+from pyrovae.training.history import History
+
+if TYPE_CHECKING:
+    from pyrovae.training.run import Run
+
+
+def random_states(device: torch.device) -> Tensor:
+    """Return torch's random states, of the CPU and of the device, in one tensor of bytes."""
+    states = [torch.get_rng_state()]
+    if device.type != "cpu":
+        states.append(torch.get_device_module(device).get_rng_state())
+    return torch.cat(states) if len(states) > 1 else states[0]
+
+
+def set_random_states(states: Tensor, device: torch.device) -> None:
+    """Put torch's random states to what `random_states` returned."""
+    size = len(torch.get_rng_state())
+    torch.set_rng_state(states[:size].clone())
+    if device.type != "cpu" and len(states) > size:
+        torch.get_device_module(device).set_rng_state(states[size:].clone())
+
+
+def state_of(run: "Run") -> dict[str, Any]:
+    """Return the state of a run between two of its steps, as values that `pack` takes."""
+    from pyrovae import __version__
+
+    history = run.history
+    return {
+        "pyrovae": __version__,
+        "settings": settings_of(run),
+        "epoch": run.epoch,
+        "batch": run.batch,
+        "step": run.step,
+        "seconds": run.seconds,
+        "weights": run.loss.pair.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        "scheduler": None if run.scheduler is None else run.scheduler.state_dict(),
+        "average": None if run.average is None else run.average.tensors,
+        "mean": run.mean.state(),
+        "best": run.best.state(),
+        "records": history.records,
+        "stopped": history.stopped,
+        "random": random_states(run.device),
+        # what data of the user's may draw from
+        "python": random.getstate(),
+        "numpy": np.random.get_state(legacy=False),
+    }
+
+
+def restore(run: "Run", state: Mapping[str, Any]) -> None:
+    """Put a run that was set up anew to a state; the random states of the process too.
+
+    Raises:
+        ValueError: the state is of a run with other settings, or of another model; the message
+            names the first difference.
+    """
+    try:
+        _require_same(settings_of(run), state["settings"])
+        run.loss.pair.load_state_dict(state["weights"])
+        run.optimizer.load_state_dict(state["optimizer"])
+        if run.scheduler is not None:
+            run.scheduler.load_state_dict(state["scheduler"])
+        if run.average is not None:
+            torch._foreach_copy_(run.average.tensors, state["average"])
+        run.mean.restore(state["mean"])
+        run.best.restore(state["best"])
+        run.epoch, run.batch, run.step = state["epoch"], state["batch"], state["step"]
+        run.seconds = state["seconds"]
+        run.history = History(
+            records=list(state["records"]),
+            best_epoch=run.best.epoch,
+            stopped=state["stopped"],
+            kl=run.history.kl,
+        )
+        set_random_states(state["random"], run.device)
+        random.setstate(state["python"])
+        np.random.set_state(state["numpy"])
+    except (KeyError, TypeError, RuntimeError, AttributeError) as error:
+        raise ValueError(f"the checkpoint cannot be resumed from: {error}") from error
+
+
+def settings_of(run: "Run") -> dict[str, str]:
+    """Return in words what must be the same for a run to go on; the epochs may be more."""
+    objective = run.loss.objective
+    plan = {name: repr(value) for name, value in asdict(run.plan).items() if name != "epochs"}
+    held = None if run.valid is None else _data(run.valid)
+    names = [n for n, p in run.loss.pair.named_parameters() if p.requires_grad]
+    return {
+        **plan,
+        "objective": repr(objective) if isinstance(objective, Objective) else _kind(objective),
+        "optimizer": _kind(run.optimizer),
+        "scheduler": _kind(run.scheduler),
+        "averaging": str(run.average is not None),
+        "training data": _data(run.train),
+        "validation data": str(held),
+        "trained parameters": ", ".join(names),
+        "device": run.device.type,
+    }
+
+
+def _require_same(now: Mapping[str, str], before: Mapping[str, str]) -> None:
+    for name, value in now.items():
+        if before.get(name) != value:
+            raise ValueError(
+                f"the run to be resumed has {name} {_short(before.get(name))}; got "
+                f"{_short(value)}: resume with the settings it was begun with"
+            )
+
+
+def _data(data: Any) -> str:
+    count = len(data) if data.sized else "a stream of"
+    return f"{count} x {list(data.event_shape)}"
+
+
+def _kind(thing: object) -> str:
+    return type(thing).__name__
+
+
+def _short(text: object, most: int = 120) -> str:
+    shown = str(text)
+    return shown if len(shown) <= most else f"{shown[:most]} ..."
