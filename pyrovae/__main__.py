@@ -23,7 +23,9 @@ INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0, 2 for a mistake, 130 for Ctrl-C.
+    """Run the command line and return its exit code.
+
+    It is 0, or 2 for a mistake, 130 for Ctrl-C, and 1 where training ended on what is not finite.
 
     Arguments:
         argv: the words after `pyrovae`; by default those of the process.
@@ -42,13 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if verb not in VERBS:
             raise UsageError([_unknown(verb)])
         return int(import_module(f"pyrovae.cli.{verb}").run(rest))
-    except KeyboardInterrupt:
-        print("pyrovae: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"pyrovae: interrupted{interrupt}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ValueError, TypeError, OSError, ImportError) as error:
+    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
         if os.environ.get("PYROVAE_TRACEBACK"):
             raise
         report(error)

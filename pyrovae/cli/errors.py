@@ -26,9 +26,10 @@ def lines_of(error: BaseException) -> list[str]:
         >>> lines_of(UsageError(["one", "two", "three", "four"]))
         ['one', 'two', '... and 2 more problems']
     """
+    notes = getattr(error, "__notes__", [])
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return [f"{error.filename}: {error.strerror}"]
-    text = str(error) or type(error).__name__
+        return [f"{error.filename}: {error.strerror}", *notes]
+    text = "\n".join([str(error) or type(error).__name__, *notes])
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     if len(lines) > LINES:
         more = len(lines) - LINES + 1

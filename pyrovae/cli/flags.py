@@ -34,12 +34,15 @@ class Flags:
         return taken
 
 
-def lex(words: Sequence[str], *, switches: Sequence[str] = ()) -> Flags:
+def lex(
+    words: Sequence[str], *, switches: Sequence[str] = (), booleans: Sequence[str] = ()
+) -> Flags:
     """Return the flags of a command line.
 
     Arguments:
         words: the words after the verb.
         switches: flags without a value.
+        booleans: flags that mean true where no value follows.
 
     Raises:
         UsageError: a word is no flag, or a flag has no value.
@@ -65,6 +68,8 @@ def lex(words: Sequence[str], *, switches: Sequence[str] = ()) -> Flags:
             found.values.append((name, value))
         elif rest and not rest[0].startswith("--"):
             found.values.append((name, rest.pop(0)))
+        elif name in booleans:
+            found.values.append((name, "true"))
         else:
             problems.append(f"--{name}: a value must follow")
     if problems:

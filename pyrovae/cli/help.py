@@ -23,6 +23,7 @@ A class is given by its name and its arguments behind it, in any order:
   --config FILE           settings from a file; flags go over it
   --print_config          print all settings as such a file, and do nothing else
   --out RUN               the run folder (default: runs/DATA-1 and so on)
+  --resume RUN            go on with a run that was interrupted, or train it for more --epochs
   --allow PACKAGE         let classes of your own come from this package; it is imported
 """
 

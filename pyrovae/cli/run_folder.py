@@ -1,5 +1,6 @@
 """Run folders: what a training run leaves behind, and how the other verbs find it."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pyrovae.config import read
+from pyrovae.training.checkpoints import FOLDER as CHECKPOINTS
+from pyrovae.training.checkpoints import has_checkpoint
 
 CONFIG = "config.yaml"
 MODEL = "model"
@@ -47,22 +50,39 @@ def new_folder(out: str | None, *, name: str) -> Path:
 
 
 @contextmanager
-def kept_once_trained(folder: Path) -> Iterator[None]:
-    """Remove a new run folder again where the run ends before its first epoch does.
+def kept_once_begun(folder: Path, *, new: bool) -> Iterator[None]:
+    """Remove a run folder again where a mistake ends the run before its first epoch does.
 
     A mistake that only training shows, such as a rate below zero, would otherwise leave a folder
-    behind that the corrected command refuses.
+    behind that the corrected command refuses. A run that was interrupted can be resumed instead.
+
+    Arguments:
+        folder: the run folder.
+        new: whether it is of this run; one that is resumed stays in any case.
     """
     try:
         yield
-    except BaseException:
-        metrics = folder / METRICS
-        if not metrics.is_file() or not metrics.stat().st_size:
-            with suppress(OSError):
-                metrics.unlink(missing_ok=True)
-                (folder / CONFIG).unlink(missing_ok=True)
-                folder.rmdir()
+    except BaseException as error:
+        interrupted = isinstance(error, KeyboardInterrupt) and has_checkpoint(folder)
+        if new and not interrupted:
+            _remove_unbegun(folder)
+        if interrupted:
+            raise KeyboardInterrupt(f"; go on with: pyrovae train --resume {folder}") from error
+        if isinstance(error, OSError) and has_checkpoint(folder):
+            error.add_note(f"then go on with: pyrovae train --resume {folder}")
         raise
+
+
+def _remove_unbegun(folder: Path) -> None:
+    metrics = folder / METRICS
+    if metrics.is_file() and metrics.stat().st_size:
+        return
+    for name in (METRICS, CONFIG):
+        with suppress(OSError):
+            (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 @dataclass(frozen=True)
@@ -99,7 +119,10 @@ def find_run(name: str) -> FinishedRun:
         return FinishedRun(folder, folder / MODEL, config)
     if (folder / WEIGHTS).is_file():
         return FinishedRun(folder, folder, None)
-    raise FileNotFoundError(
-        f"{folder} holds no trained model ({MODEL}/{WEIGHTS}): the run was stopped before its end, "
-        f"or this is no run folder"
-    )
+    raise FileNotFoundError(f"{folder} holds no trained model ({MODEL}/{WEIGHTS}){_remedy(folder)}")
+
+
+def _remedy(folder: Path) -> str:
+    if has_checkpoint(folder) or (folder / METRICS).is_file():
+        return f": its training did not end; go on with pyrovae train --resume {folder}"
+    return ": it is no run folder"

@@ -54,6 +54,8 @@ def options(
     device: str = "auto",
     precision: Literal["32-true", "bf16-mixed"] = "32-true",
     samples: int = 1000,
+    report: bool = True,
+    tensorboard: bool = False,
 ) -> None:
     """Train a model on data, evaluate it on what was held out, and keep both in a run folder.
 
@@ -74,6 +76,8 @@ def options(
         device: auto, cpu, cuda, cuda:1, mps
         precision: 32-true, or bf16-mixed for the networks
         samples: draws for each datum in the evaluation of log p(x)
+        report: write report.html at the end
+        tensorboard: log to RUN/tensorboard as well
     """
 
 

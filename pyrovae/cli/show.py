@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pyrovae.cli.run_folder import EVALUATION
 from pyrovae.evaluation import Evaluation
+from pyrovae.files import write_text
 
 
 def show(result: Evaluation, *, split: str, folder: Path | None) -> None:
@@ -17,7 +18,7 @@ def show(result: Evaluation, *, split: str, folder: Path | None) -> None:
     """
     if folder is not None:
         text = json.dumps({"split": split, **result.to_dict()}, indent=2)
-        (folder / EVALUATION).write_text(text + "\n", encoding="utf-8")
+        write_text(folder / EVALUATION, text + "\n")
     print(f"\n{result}\n")
     print(
         f"{split} log p(x) = {result.log_prob:.2f} +- {result.log_prob_data_error:.2f} nats per "

@@ -10,19 +10,24 @@ from pyrovae.cli.arguments import allowed_packages
 from pyrovae.cli.flags import lex
 from pyrovae.cli.help import train_help
 from pyrovae.cli.notes import notes
-from pyrovae.cli.run_folder import CONFIG, kept_once_trained, new_folder
+from pyrovae.cli.resume import settings_of_run
+from pyrovae.cli.run_folder import CONFIG, kept_once_begun, new_folder
 from pyrovae.cli.settings import linked, maker, read_settings, unlinked
 from pyrovae.cli.show import show
 from pyrovae.config import dump, from_tree
 from pyrovae.data import Source
 from pyrovae.declared import arguments_of
 from pyrovae.evaluation import evaluate
+from pyrovae.files import write_text
 from pyrovae.models import Model
 from pyrovae.objectives import Objective
 from pyrovae.scopes import random_state
-from pyrovae.training import fit
+from pyrovae.training import History, fit
+from pyrovae.training.checkpoints import has_checkpoint
 
 SWITCHES = ("help", "print_config")
+BOOLEANS = ("report", "tensorboard")  # true where no value follows
+FAILED = 1  # training ended because something was not finite; what was good is kept
 FITTED = (
     "epochs",
     "batch_size",
@@ -42,9 +47,12 @@ def run(words: Sequence[str]) -> int:
     if any(word == "--help" or word.endswith(".help") for word in words):
         print(train_help(words), end="")
         return 0
-    flags = lex(words, switches=SWITCHES)
+    flags = lex(words, switches=SWITCHES, booleans=BOOLEANS)
     allow = allowed_packages(flags.take("allow"))
     out = next(reversed(flags.take("out")), None)
+    resumed = next(reversed(flags.take("resume")), None)
+    if resumed is not None:
+        settings_of_run(flags, resumed, out)
     tree = read_settings(flags, allow=allow)
     source = from_tree(tree["data"], allow=allow, expected=Source, path="data")
     tree, said = linked(tree, source, allow=allow)
@@ -55,17 +63,17 @@ def run(words: Sequence[str]) -> int:
     with random_state(tree["seed"]):  # the constructors draw the starting values
         model = from_tree(tree["model"], allow=allow, expected=Model, path="model")
     splits = source.load()
-    folder = new_folder(out, name=type(source).__name__.lower())
+    name = type(source).__name__.lower()
+    folder = new_folder(out, name=name) if resumed is None else Path(resumed).expanduser()
     settings = {"pyrovae": __version__, **unlinked(tree, source)}
-    (folder / CONFIG).write_text(dump(settings), encoding="utf-8")
-    with notes():
+    with notes(), kept_once_begun(folder, new=resumed is None):
+        write_text(folder / CONFIG, dump(settings))
         _describe(model, objective, splits.train, said, folder)
-        with kept_once_trained(folder):
-            _fit(model, splits, objective, tree, folder, allow)
+        history = _fit(model, splits, objective, tree, folder, allow)
         if splits.test is not None:
             _evaluate(model, splits.test, tree, folder)
     print(f"\nThe run is in {folder}. Next: pyrovae sample {folder}, pyrovae evaluate {folder}")
-    return 0
+    return 0 if history.failure is None else FAILED
 
 
 def _describe(model: Model, objective: Objective, data: Any, said: str, folder: Path) -> None:
@@ -88,8 +96,9 @@ def _fit(
     tree: dict[str, Any],
     folder: Path,
     allow: tuple[str, ...],
-) -> None:
+) -> History:
     begun = time.monotonic()
+    resume = folder if has_checkpoint(folder) else None
     history = fit(
         model,
         splits.train,
@@ -98,11 +107,13 @@ def _fit(
         optimizer=maker(tree["optimizer"], allow=allow),
         scheduler=maker(tree["scheduler"], allow=allow),
         out=folder,
+        resume=resume,
         **{name: tree[name] for name in FITTED},
     )
     seconds = time.monotonic() - begun
     kept = "" if history.best_epoch is None else f", kept the weights of epoch {history.best_epoch}"
     print(f"trained {len(history)} epochs in {seconds:.1f} s{kept}", flush=True)
+    return history
 
 
 def _evaluate(model: Model, test: Any, tree: dict[str, Any], folder: Path) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pyrovae.data import DataLike, Source, as_data
 from pyrovae.evaluation.importance import Sampler, Weights, device_of, evaluating
+from pyrovae.evaluation.memory import within_memory
 from pyrovae.evaluation.result import Evaluation
 from pyrovae.models import Pair, Programs
 from pyrovae.objectives import Terms
@@ -23,7 +24,8 @@ _PROBED_ROWS = 2
 def evaluate(model: Programs, data: DataLike, *, samples: int = 1000, seed: int = 0) -> Evaluation:
     """Estimate log p(x) and the ELBO with its split, all from the same draws.
 
-    Data and draws are taken in blocks that fit into about 256 MiB, however many there are. No
+    Data and draws are taken in blocks that fit into about 256 MiB, however many there are, or into
+    less where that is not free. No
     parameter, buffer or random state is changed.
 
     Arguments:
@@ -36,6 +38,7 @@ def evaluate(model: Programs, data: DataLike, *, samples: int = 1000, seed: int 
     Raises:
         ValueError: the number of samples is not positive, the seed is negative, or the data cannot
             be scored.
+        MemoryError: not even a small block fits.
 
     Warns:
         UserWarning: the mean effective sample size, arithmetic or harmonic, is below a fifth of
@@ -61,14 +64,19 @@ def evaluate(model: Programs, data: DataLike, *, samples: int = 1000, seed: int 
         raise ValueError(f"{data!r} keeps no test split: give it test=..., or give data")
     split = as_data(source)
     device = device_of(pair)
-    with random_state(seed, device=device), evaluating(pair):
-        probe = next(split.batches(batch_size=_PROBED_ROWS, device=device))
-        pair.check(probe)
-        sampler = Sampler(pair, probe, samples=samples)
+
+    def summed(budget: int) -> _Summary:
         summary = _Summary()
-        for batch in split.batches(batch_size=sampler.batch_size, device=device):
-            pair.check(batch)
-            summary.add(*sampler.weights(batch))
+        with random_state(seed, device=device), evaluating(pair):
+            probe = next(split.batches(batch_size=_PROBED_ROWS, device=device))
+            pair.check(probe)
+            sampler = Sampler(pair, probe, samples=samples, budget=budget)
+            for batch in split.batches(batch_size=sampler.batch_size, device=device):
+                pair.check(batch)
+                summary.add(*sampler.weights(batch))
+        return summary
+
+    summary = within_memory(summed)
     result = summary.result(samples)
     if not math.isfinite(result.log_prob):
         warnings.warn(
@@ -105,15 +113,19 @@ def log_prob(model: Programs, x: DataLike, *, samples: int = 1000, seed: int = 0
     pair = Pair(model)
     data = as_data(x)
     device = device_of(pair)
-    with random_state(seed, device=device), evaluating(pair):
-        probe = next(data.batches(batch_size=_PROBED_ROWS, device=device))
-        pair.check(probe)
-        sampler = Sampler(pair, probe, samples=samples)
-        parts = []
-        for batch in data.batches(batch_size=sampler.batch_size, device=device):
-            pair.check(batch)
-            parts.append(sampler.weights(batch)[0].log_prob)
-    return torch.cat(parts).to(torch.get_default_dtype())
+
+    def estimated(budget: int) -> list[Tensor]:
+        with random_state(seed, device=device), evaluating(pair):
+            probe = next(data.batches(batch_size=_PROBED_ROWS, device=device))
+            pair.check(probe)
+            sampler = Sampler(pair, probe, samples=samples, budget=budget)
+            parts = []
+            for batch in data.batches(batch_size=sampler.batch_size, device=device):
+                pair.check(batch)
+                parts.append(sampler.weights(batch)[0].log_prob)
+        return parts
+
+    return torch.cat(within_memory(estimated)).to(torch.get_default_dtype())
 
 
 class _Summary:

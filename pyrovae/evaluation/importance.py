@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pyrovae.evaluation.memory import rows_within
+from pyrovae.evaluation.memory import BUDGET, rows_within
 from pyrovae.models import Pair
 from pyrovae.objectives import LocalParameters, Terms, trace_terms
 from pyrovae.scopes import evaluation_mode, validation
@@ -117,9 +117,10 @@ class Sampler:
         pair: the programs.
         batch: a first batch, for measuring.
         samples: how many draws each datum gets, S.
+        budget: bytes that a block may take.
     """
 
-    def __init__(self, pair: Pair, batch: Batch, *, samples: int) -> None:
+    def __init__(self, pair: Pair, batch: Batch, *, samples: int, budget: int = BUDGET) -> None:
         self.pair = pair
         self.samples = samples
         one = {name: value[:1] for name, value in batch.items()}
@@ -128,9 +129,13 @@ class Sampler:
             return {name: value.repeat_interleave(data, 0) for name, value in one.items()}
 
         with torch.random.fork_rng(devices=[]):
-            rows = rows_within(lambda particles: Weights.of(self.trace(one, particles=particles)))
+            rows = rows_within(
+                lambda particles: Weights.of(self.trace(one, particles=particles)), budget=budget
+            )
             # draws share what the guide makes of their datum, such as the encoder's layers
-            data = rows_within(lambda data: Weights.of(self.trace(several(data), particles=1)))
+            data = rows_within(
+                lambda data: Weights.of(self.trace(several(data), particles=1)), budget=budget
+            )
         self.block = min(samples, rows)
         self.batch_size = max(1, min(rows // samples, data))
 

@@ -1,15 +1,20 @@
 """Memory: how many rows a computation may have at once, measured instead of guessed."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from pyrovae.memory import is_out_of_memory
+
 BUDGET = 256 * 2**20
 _LIVE = 6  # tensors of the largest size that are alive at once, a generous count
 _FEW, _MORE = 2, 18
+_LESS = (1, 8, 64)  # parts of the budget that are tried one after the other
+
+Result = TypeVar("Result")
 
 
 class _Sizes(TorchDispatchMode):
@@ -54,3 +59,34 @@ def _sizes(compute: Callable[[int], object], rows: int) -> list[int]:
     with _Sizes() as sizes:
         compute(rows)
     return sizes.found
+
+
+def within_memory(compute: Callable[[int], Result]) -> Result:
+    """Return `compute(budget)`, with a smaller budget where memory runs out.
+
+    Arguments:
+        compute: computes in blocks of at most so many bytes.
+
+    Raises:
+        MemoryError: the smallest budget is too large as well.
+
+    Example:
+        >>> def compute(budget):
+        ...     if budget > 100 * 2**20:
+        ...         raise MemoryError
+        ...     return budget
+        >>> within_memory(compute) == BUDGET // 8
+        True
+    """
+    for part in _LESS:
+        try:
+            return compute(BUDGET // part)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            last = error
+    raise MemoryError(
+        f"out of memory in an evaluation, in blocks of {BUDGET // _LESS[-1] // 2**20} MiB too: the "
+        f"model and the data leave no room; free memory, give fewer data, or move the model to "
+        f"another device"
+    ) from last

@@ -1,0 +1,44 @@
+"""Resuming: the settings of a run that goes on are its own."""
+
+from pathlib import Path
+
+from pyrovae.cli.errors import UsageError
+from pyrovae.cli.flags import Flags
+from pyrovae.cli.run_folder import CONFIG
+from pyrovae.config import nearest
+
+ALLOWED = ("epochs", "device")
+
+
+def settings_of_run(flags: Flags, name: str, out: str | None) -> None:
+    """Have the settings read from a run's own configuration.
+
+    Arguments:
+        flags: the words of the command line; the run's file is added to them.
+        name: the run folder, after `--resume`.
+        out: what was given as `--out`, which has no place here.
+
+    Raises:
+        FileNotFoundError: there is no such run, or it was not begun by this command.
+        UsageError: other settings were given.
+    """
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        runs = [str(path.parent) for path in folder.parent.glob(f"*/{CONFIG}")]
+        raise FileNotFoundError(f"there is no run folder {folder}{nearest(str(folder), runs)}")
+    if not (folder / CONFIG).is_file():
+        raise FileNotFoundError(
+            f"{folder} holds no {CONFIG}, so it is no run of `pyrovae train`; one of "
+            f"pyrovae.fit(out=...) goes on by fit(resume=...)"
+        )
+    others = [flag for flag, _ in flags.values if flag not in ALLOWED]
+    others += [] if out is None else ["out"]
+    if others:
+        raise UsageError(
+            [
+                f"--resume goes on with the settings of {folder}; beside it only "
+                f"{' and '.join(f'--{flag}' for flag in ALLOWED)} may be given; "
+                f"got {', '.join(f'--{flag}' for flag in dict.fromkeys(others))}"
+            ]
+        )
+    flags.values.insert(0, ("config", str(folder / CONFIG)))
