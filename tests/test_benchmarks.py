@@ -114,3 +114,26 @@ def test_a_number_of_repeats_below_one_is_refused(
     with pytest.raises(SystemExit, match="2"):
         step.main(["--repeats", repeats])
     assert "--repeats expects" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("script", "titles"),
+    [
+        ("guard", ["step, 784-400-50", "step, 20-16-4", "checkpoint"]),
+        pytest.param(
+            "startup", ["pyrovae --help", "pyrovae train, to the"], marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_the_other_scripts_print_their_tables(
+    script: str,
+    titles: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    import_module(script).main(["--quick"])
+    for name in (script, "_timing"):
+        sys.modules.pop(name, None)
+    printed = capsys.readouterr().out
+    assert [title for title in titles if title in printed] == titles
