@@ -7,7 +7,7 @@ from pyrovae.cli.flags import Flags
 from pyrovae.cli.run_folder import CONFIG
 from pyrovae.config import nearest
 
-ALLOWED = ("epochs", "device")
+ALLOWED = ("epochs", "samples", "device", "report", "tensorboard")
 
 
 def settings_of_run(flags: Flags, name: str, out: str | None) -> None:
@@ -37,7 +37,7 @@ def settings_of_run(flags: Flags, name: str, out: str | None) -> None:
         raise UsageError(
             [
                 f"--resume goes on with the settings of {folder}; beside it only "
-                f"{' and '.join(f'--{flag}' for flag in ALLOWED)} may be given; "
+                f"{', '.join(f'--{flag}' for flag in ALLOWED)} may be given; "
                 f"got {', '.join(f'--{flag}' for flag in dict.fromkeys(others))}"
             ]
         )
