@@ -99,6 +99,8 @@ def _fit(
 ) -> History:
     begun = time.monotonic()
     resume = folder if has_checkpoint(folder) else None
+    if resume is not None:
+        print(f"going on from the checkpoint in {folder}\n", flush=True)
     history = fit(
         model,
         splits.train,
