@@ -1,11 +1,11 @@
 """MNIST and Fashion-MNIST: 70 000 images of 28x28 pixels in ten classes."""
 
-from typing import ClassVar, Literal, final, get_args
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
-from pyrovae.data.checks import nearest
+from pyrovae.data.binarization import BINARIZE_SEED, Binarization, check_binarize
 from pyrovae.data.image_files import Images, read_images
 from pyrovae.data.source import (
     Source,
@@ -18,10 +18,7 @@ from pyrovae.data.source import (
 from pyrovae.data.tensors import TensorData
 from pyrovae.data.transforms import Binarize, binarized
 
-Binarization = Literal["dynamic", "fixed", "none"]
-
 _LEVELS = 255
-_BINARIZE_SEED = 2008  # one for everybody, so that numbers on the test split can be compared
 
 
 class _MNISTFormat(Source):
@@ -41,12 +38,7 @@ class _MNISTFormat(Source):
         self.binarize: Binarization = binarize
         self.valid = valid
         self.seed = seed
-        choices = get_args(Binarization)
-        if binarize not in choices:
-            raise ValueError(
-                f"{type(self).__name__} expects binarize to be one of "
-                f"{', '.join(map(repr, choices))}; got {binarize!r}" + nearest(binarize, choices)
-            )
+        check_binarize(self, binarize)
         check_part(self, "valid", valid)
         check_seed(self, seed)
 
@@ -135,13 +127,13 @@ def _splits(name: str, images: Images, binarize: Binarization, valid: int, seed:
         """Binarise a whole file, so that an image looks the same in whatever split it is."""
         if binarize == "none":
             return x
-        own = torch.Generator().manual_seed(_BINARIZE_SEED + stream)
+        own = torch.Generator().manual_seed(BINARIZE_SEED + stream)
         return binarized(x, generator=own).to(torch.uint8)
 
     how = {
         "none": f"grey levels 0..{_LEVELS}",
-        "fixed": f"binarised once with seed {_BINARIZE_SEED}",
-        "dynamic": f"binarised once with seed {_BINARIZE_SEED}",
+        "fixed": f"binarised once with seed {BINARIZE_SEED}",
+        "dynamic": f"binarised once with seed {BINARIZE_SEED}",
     }[binarize]
     dynamic = binarize == "dynamic"
     # drawing all training images once is idle work where only dynamic ones are asked for
