@@ -4,7 +4,7 @@ Whatever is wrong is said at once, with what was expected, what came, and what t
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -151,7 +151,8 @@ def check_finite(x: Tensor) -> None:
         )
 
 
-def nearest(word: object, choices: "tuple[str, ...] | list[str]") -> str:
+def nearest(word: object, choices: Iterable[str]) -> str:
     """Return a question that names the nearest valid spelling, or nothing."""
-    close = difflib.get_close_matches(str(word).lower(), choices, n=1, cutoff=0.4)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    spellings = {choice.lower(): choice for choice in choices}
+    close = difflib.get_close_matches(str(word).lower(), list(spellings), n=1, cutoff=0.4)
+    return f"; did you mean {spellings[close[0]]!r}?" if close else ""

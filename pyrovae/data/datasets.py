@@ -3,6 +3,7 @@
 import itertools
 import random
 from collections.abc import Iterator, Mapping, Sized
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -117,13 +118,14 @@ class DatasetData(Data):
             loader = DataLoader(self.dataset, batch_sampler=sampler, **common)
             skipped = 0
         first = epoch.start * epoch.batch_size
-        for read in itertools.islice(loader, skipped, None):
-            index = torch.arange(first, first + len(read["x"]))
-            first += len(index)
-            batch = {**read, "index": index if epoch.order is None else epoch.order[index]}
-            if epoch.device is not None:
-                batch = {key: value.to(epoch.device) for key, value in batch.items()}
-            yield {**batch, "x": floating(batch["x"])}
+        with plain_errors():
+            for read in itertools.islice(loader, skipped, None):
+                index = torch.arange(first, first + len(read["x"]))
+                first += len(index)
+                batch = {**read, "index": index if epoch.order is None else epoch.order[index]}
+                if epoch.device is not None:
+                    batch = {key: value.to(epoch.device) for key, value in batch.items()}
+                yield {**batch, "x": floating(batch["x"])}
         if epoch.order is None and first == 0:
             raise ValueError(self._used_up())
 
@@ -132,6 +134,18 @@ class DatasetData(Data):
             f"{type(self.dataset).__name__} is read more than once, so its __iter__ must begin "
             f"anew each time, and not return one iterator that is used up"
         )
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Let an error in a worker process say its own words, and not the traceback of the worker."""
+    try:
+        yield
+    except (OSError, TypeError, ValueError) as error:
+        first, *rest = str(error).splitlines() or [""]
+        if not rest or "in DataLoader worker process" not in first:
+            raise
+        raise type(error)(rest[-1].partition(": ")[2]) from error
 
 
 def as_item(item: object) -> dict[str, Tensor]:
