@@ -9,6 +9,7 @@ from pyrovae.data.base import Data
 from pyrovae.data.conversion import DataLike, as_data
 from pyrovae.data.datasets import DatasetData
 from pyrovae.data.digits import Digits
+from pyrovae.data.image_folder import ImageFolder
 from pyrovae.data.mnist import MNIST, FashionMNIST
 from pyrovae.data.shorthand import NAMES, load, source_for
 from pyrovae.data.source import Source, Splits, Suggestion
@@ -26,6 +27,7 @@ __all__ = [
     "DatasetData",
     "Digits",
     "FashionMNIST",
+    "ImageFolder",
     "Source",
     "Splits",
     "Suggestion",

@@ -3,13 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from pyrovae.data.base import Data
 from pyrovae.declared import Declared
+
+Role = Literal["train", "valid", "test"]
 
 
 class Splits(NamedTuple):
@@ -52,6 +54,16 @@ class Source(Declared, ABC):
     @abstractmethod
     def suggestion(self) -> Suggestion:
         """The likelihood that suits, used where none is given."""
+
+    @property
+    def short_name(self) -> str:
+        """One word for the data, after which the folders of runs are called."""
+        return type(self).__name__.lower()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the labels 0, 1, ... are called; empty where they have no names."""
+        return ()
 
     @abstractmethod
     def load(self) -> Splits:
