@@ -26,7 +26,16 @@ from pyrovae.config import (
     to_tree,
 )
 from pyrovae.config.text import LARGEST
-from pyrovae.data import MNIST, Arrays, Binarize, Digits, FashionMNIST, ImageFolder, ToUnit
+from pyrovae.data import (
+    MNIST,
+    Arrays,
+    Binarize,
+    Digits,
+    FashionMNIST,
+    ImageFolder,
+    TorchvisionImages,
+    ToUnit,
+)
 from pyrovae.declared import Declared, arguments_of
 from pyrovae.likelihoods import Bernoulli, Likelihood, Normal
 from pyrovae.models import Model
@@ -47,6 +56,7 @@ PARTS = [
     MNIST(root="/nowhere", binarize="none"),
     FashionMNIST(valid=1),
     Arrays("no: 'such'\nfile.npz", valid=0.25, key="1e-3"),
+    TorchvisionImages("EMNIST", size=8, options={"split": "letters", "train": True}),
     ImageFolder("no: 'such' folder/", size=(32, 48), channels=3, binarize="fixed"),
 ]
 

@@ -14,6 +14,7 @@ from pyrovae.data.mnist import MNIST, FashionMNIST
 from pyrovae.data.shorthand import NAMES, load, source_for
 from pyrovae.data.source import Source, Splits, Suggestion
 from pyrovae.data.tensors import TensorData
+from pyrovae.data.torchvision_images import TorchvisionImages
 from pyrovae.data.torchvision_import import torchvision
 from pyrovae.data.transforms import Binarize, ToUnit, Transform, binarized
 
@@ -33,6 +34,7 @@ __all__ = [
     "Suggestion",
     "TensorData",
     "ToUnit",
+    "TorchvisionImages",
     "Transform",
     "as_data",
     "binarized",

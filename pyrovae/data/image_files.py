@@ -80,8 +80,7 @@ def _parts(split: Any) -> tuple[Tensor, Tensor]:
 
 def _download(known: Any, name: str, folder: Path) -> None:
     try:
-        # torchvision reports each failing mirror on standard output: ours is the one report
-        with _patience(), contextlib.redirect_stdout(io.StringIO()):
+        with downloading():
             known(str(folder), train=True, download=True)
     except (OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())
@@ -93,11 +92,16 @@ def _download(known: Any, name: str, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _patience() -> Iterator[None]:
-    """Let no connection hang for ever; torchvision itself sets no limit."""
+def downloading() -> Iterator[None]:
+    """Let torchvision download, without its reports and without waiting for ever.
+
+    It sets no limit itself, and reports each failing mirror on standard output: the error that is
+    raised in the end is the one report.
+    """
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_PATIENCE if before is None else before)
     try:
-        yield
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
     finally:
         socket.setdefaulttimeout(before)

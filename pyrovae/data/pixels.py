@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from textwrap import shorten
 
 import numpy as np
 import torch
@@ -69,7 +70,7 @@ def reading(name: str) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise OSError(_too_large(name)) from error
     except Exception as error:  # decoders raise what they like: SyntaxError, struct.error, ...
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = shorten(str(error) or type(error).__name__, 200)
         raise OSError(
             f"{name} cannot be read as an image ({reason}): mend it or take it away"
         ) from error
