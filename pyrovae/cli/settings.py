@@ -13,9 +13,9 @@ from torch.optim.lr_scheduler import LRScheduler
 from pyrovae.cli.errors import UsageError
 from pyrovae.cli.flags import Flags, layer, over, written
 from pyrovae.config import Written, arguments, complete, find, find_class, from_tree, read
-from pyrovae.data import Arrays, Source, source_for
+from pyrovae.data import Source
 from pyrovae.data.array_files import SUFFIXES
-from pyrovae.data.shorthand import NAMES
+from pyrovae.data.shorthand import meaning
 from pyrovae.models import Model
 from pyrovae.objectives import Objective
 
@@ -60,7 +60,8 @@ def options(
     """Train a model on data, evaluate it on what was held out, and keep both in a run folder.
 
     Arguments:
-        data: the data, a class such as MNIST, or shorthand: digits, mnist, a .npy or .npz file
+        data: the data, a class such as MNIST, or shorthand: digits, mnist, fashion-mnist, a .npy
+            or .npz file, a folder of images, a data set of torchvision such as CIFAR10
         model: the model; its parts are model.prior, model.likelihood (by default the one that
             suits the data), model.posterior, model.encoder and model.decoder
         objective: the bound that is raised
@@ -202,19 +203,21 @@ def _made(made: type, given: dict[str, Any], first: Any) -> Any:
     return made(first, **given)
 
 
-def source_tree(name: str) -> Any:
-    """Return what a word after `--data` stands for: a class, or the shorthand of one."""
-    if name in NAMES:
-        return Written(NAMES[name].__name__)
-    if Path(name).suffix.lower() in SUFFIXES:
-        return Written(Arrays.__name__, {"path": name})
-    if not all(word.isidentifier() for word in name.split(".")) or name.islower():
-        try:
-            source_for(name)
-        except ValueError as error:
-            if "." not in name or not name.replace(".", "").isidentifier():
-                raise UsageError([f"data: {error}"]) from error
-    return Written(name)
+def source_tree(name: str) -> Written:
+    """Return what a word after `--data` stands for: a class, with an argument where it is a path.
+
+    Raises:
+        UsageError: it stands for nothing.
+    """
+    path = Path(name)
+    dotted = "." in name and all(word.isidentifier() for word in name.split("."))
+    if dotted and path.suffix.lower() not in SUFFIXES and not path.exists():
+        return Written(name)  # a class of the user's own
+    try:
+        source, given = meaning(name)
+    except ValueError as error:
+        raise UsageError([f"data: {error}"]) from error
+    return Written(source.__name__, given)
 
 
 def _file(file: Path) -> dict[str, Any]:

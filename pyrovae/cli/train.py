@@ -63,7 +63,7 @@ def run(words: Sequence[str]) -> int:
     with random_state(tree["seed"]):  # the constructors draw the starting values
         model = from_tree(tree["model"], allow=allow, expected=Model, path="model")
     splits = source.load()
-    name = type(source).__name__.lower()
+    name = source.short_name
     folder = new_folder(out, name=name) if resumed is None else Path(resumed).expanduser()
     settings = {"pyrovae": __version__, **unlinked(tree, source)}
     with notes(), kept_once_begun(folder, new=resumed is None):

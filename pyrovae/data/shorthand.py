@@ -1,6 +1,9 @@
-"""Shorthand: a data set by a lower-case name or by a path."""
+"""Shorthand: a data set by a name or by a path."""
 
 import inspect
+import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +11,11 @@ from pyrovae.data.array_files import SUFFIXES
 from pyrovae.data.arrays import Arrays
 from pyrovae.data.checks import nearest
 from pyrovae.data.digits import Digits
+from pyrovae.data.image_folder import ImageFolder
 from pyrovae.data.mnist import MNIST, FashionMNIST
 from pyrovae.data.source import Source, Splits
+from pyrovae.data.torchvision_images import TorchvisionImages
+from pyrovae.data.torchvision_sets import set_names
 
 NAMES: dict[str, type[Source]] = {
     "digits": Digits,
@@ -18,11 +24,47 @@ NAMES: dict[str, type[Source]] = {
 }
 
 
+def meaning(name_or_path: str | Path) -> tuple[type[Source], dict[str, Any]]:
+    """Return the source that a word stands for, and the argument that the word gives it.
+
+    A key of `NAMES` and a class of this room come first, then paths that look like paths, then the
+    classes of torchvision, and last a folder that exists. torchvision is imported for words alone
+    that may name one of its classes, and to find the nearest spelling.
+
+    Raises:
+        ValueError: the word stands for nothing.
+
+    Example:
+        >>> meaning("images/")[0].__name__, meaning("images/")[1]
+        ('ImageFolder', {'path': 'images/'})
+    """
+    text = str(name_or_path)
+    known = NAMES | _classes()
+    if text in known:
+        return known[text], {}
+    if Path(text).suffix.lower() in SUFFIXES:
+        return Arrays, {"path": text}
+    if isinstance(name_or_path, Path) or "/" in text or os.sep in text or text[:1] in (".", "~"):
+        return ImageFolder, {"path": text}
+    if text[:1].isupper() and text in _torchvision():
+        return TorchvisionImages, {"name": text}
+    if text and Path(text).is_dir():
+        return ImageFolder, {"path": text}
+    folders = [entry.name for entry in Path().glob("[!.]*") if entry.is_dir()]
+    spellings = [*folders, *_torchvision(), *known, *NAMES]
+    raise ValueError(
+        f"data are named by {', '.join(NAMES)}, by a class such as MNIST or torchvision's CIFAR10, "
+        f"or the path of a folder of images or a {' or '.join(SUFFIXES)} file; "
+        f"got {text!r}" + nearest(text, spellings)
+    )
+
+
 def source_for(name_or_path: str | Path, **options: Any) -> Source:
     """Return the source that a name or a path stands for.
 
     Arguments:
-        name_or_path: a key of `NAMES`, or the path of a .npy or .npz file.
+        name_or_path: a key of `NAMES`, the name of a source's class or of a data set of
+            torchvision, or the path of a folder of images or of a .npy or .npz file.
         **options: arguments of the source.
 
     Raises:
@@ -32,29 +74,33 @@ def source_for(name_or_path: str | Path, **options: Any) -> Source:
     Example:
         >>> source_for("digits", seed=3)
         Digits(seed=3)
+        >>> source_for("images/", size=32)
+        ImageFolder('images/', size=32)
+        >>> source_for("CIFAR10", valid=5000)
+        TorchvisionImages('CIFAR10', valid=5000)
         >>> source_for("digts")
         Traceback (most recent call last):
-        ValueError: data are named by digits, mnist, fashion-mnist or the path of a .npy or .npz \
-file; got 'digts'; did you mean 'digits'?
+        ValueError: data are named by digits, mnist, fashion-mnist, by a class such as MNIST or \
+torchvision's CIFAR10, or the path of a folder of images or a .npy or .npz file; got 'digts'; \
+did you mean 'digits'?
     """
-    text = str(name_or_path)
-    if text in NAMES:
-        _check_options(NAMES[text], options)
-        return NAMES[text](**options)
-    if Path(text).suffix.lower() in SUFFIXES:
-        _check_options(Arrays, options)
-        return Arrays(text, **options)
-    raise ValueError(
-        f"data are named by {', '.join(NAMES)} or the path of a {' or '.join(SUFFIXES)} file; "
-        f"got {text!r}" + nearest(text, list(NAMES))
-    )
+    source, given = meaning(name_or_path)
+    known = [name for name in inspect.signature(source).parameters if name not in given]
+    for name in options:
+        if name not in known:
+            raise TypeError(
+                f"{source.__name__} has the options {', '.join(known)}; got {name!r}"
+                + nearest(name, known)
+            )
+    return source(**given, **options)
 
 
 def load(name_or_path: str | Path, **options: Any) -> Splits:
     """Read a data set, cut into splits for training, validation and test.
 
     Arguments:
-        name_or_path: "digits", "mnist", "fashion-mnist", or the path of a .npy or .npz file.
+        name_or_path: "digits", "mnist", "fashion-mnist", the class of a source or of a data set
+            of torchvision, or the path of a folder of images or of a .npy or .npz file.
         **options: arguments of the source, such as `valid`, `seed` or `binarize`.
 
     Raises:
@@ -70,11 +116,25 @@ def load(name_or_path: str | Path, **options: Any) -> Splits:
     return source_for(name_or_path, **options).load()
 
 
-def _check_options(source: type[Source], options: dict[str, Any]) -> None:
-    known = [name for name in inspect.signature(source).parameters if name != "path"]
-    for name in options:
-        if name not in known:
-            raise TypeError(
-                f"{source.__name__} has the options {', '.join(known)}; got {name!r}"
-                + nearest(name, known)
-            )
+def _classes() -> dict[str, type[Source]]:
+    """Return the sources of this room by the names of their classes."""
+
+    def below(base: type[Any]) -> Iterator[type[Any]]:
+        for kind in base.__subclasses__():
+            yield kind
+            yield from below(kind)
+
+    room = __name__.rpartition(".")[0]
+    return {
+        kind.__name__: kind
+        for kind in below(Source)
+        if kind.__module__.startswith(f"{room}.") and not kind.__name__.startswith("_")
+        if not inspect.isabstract(kind)
+    }
+
+
+def _torchvision() -> list[str]:
+    """Return the names of torchvision's data sets, none where it cannot be imported."""
+    with suppress(ImportError, RuntimeError):
+        return set_names()
+    return []

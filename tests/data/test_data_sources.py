@@ -1,11 +1,25 @@
 """Sources: splits that are seeded, disjoint and exhaustive, suggestions, files, names."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from pyrovae.data import MNIST, NAMES, Arrays, Digits, FashionMNIST, Source, load, source_for
+from pyrovae.data import (
+    MNIST,
+    NAMES,
+    Arrays,
+    Digits,
+    FashionMNIST,
+    ImageFolder,
+    Source,
+    TorchvisionImages,
+    load,
+    shorthand,
+    source_for,
+)
 from pyrovae.data.source import split_rows
 
 
@@ -168,6 +182,63 @@ def test_refused_files(tmp_path):
         _ = Arrays(tmp_path / "s.npy").event_shape
 
 
+def test_what_a_word_stands_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("images", "digits", "MNIST", "CIFAR10", "my.images", "Pictures"):
+        (tmp_path / name).mkdir()
+    for word, expected in (
+        ("digits", Digits()),
+        ("digits/", ImageFolder("digits/")),
+        ("MNIST", MNIST()),
+        ("Digits", Digits()),
+        ("FashionMNIST", FashionMNIST()),
+        ("Arrays", Arrays()),
+        ("CIFAR10", TorchvisionImages("CIFAR10")),  # names come before folders,
+        ("./CIFAR10", ImageFolder("./CIFAR10")),  # and a path is one by its look
+        ("images", ImageFolder("images")),
+        ("Pictures", ImageFolder("Pictures")),
+        ("my.images", ImageFolder("my.images")),
+        ("imags/", ImageFolder("imags/")),
+        ("~/images", ImageFolder("~/images")),
+        ("..", ImageFolder("..")),
+        ("/", ImageFolder("/")),
+        (Path("images"), ImageFolder("images")),
+        (Path("CIFAR10"), ImageFolder("CIFAR10")),
+        (Path("a.npz"), Arrays("a.npz")),
+        ("images/a.npy", Arrays("images/a.npy")),
+        ("A.NPY", Arrays("A.NPY")),
+    ):
+        assert repr(source_for(word)) == repr(expected)
+    assert repr(source_for("images", size=8)) == "ImageFolder('images', size=8)"
+    assert repr(source_for("SVHN", valid=5)) == "TorchvisionImages('SVHN', valid=5)"
+    for word, near in (
+        ("CIFAR11", "CIFAR10"),
+        ("cifar10", "CIFAR10"),
+        ("svhn", "SVHN"),
+        ("imags", "images"),
+        ("digitss", "digits"),
+        ("ImageFoldr", "ImageFolder"),
+    ):
+        with pytest.raises(ValueError, match=rf"got '{word}'; did you mean '{near}'\?"):
+            source_for(word)
+    for word in ("", "zzzzzzzz", "no such thing"):
+        with pytest.raises(ValueError, match=r"data are named by digits, mnist, fashion-mnist, by"):
+            source_for(word)
+    with pytest.raises(TypeError, match=r"ImageFolder has the options size, .*; got 'path'"):
+        source_for("images/", path="other")
+    with pytest.raises(TypeError, match="got 'sise'; did you mean 'size'"):
+        source_for("images/", sise=3)
+
+
+def test_names_without_torchvision(monkeypatch):
+    def missing():
+        raise ImportError("no torchvision")
+
+    monkeypatch.setattr(shorthand, "set_names", missing)
+    with pytest.raises(ValueError, match="got 'digitt'; did you mean 'digits'"):
+        source_for("digitt")
+
+
 def test_names_and_paths(tmp_path):
     assert {name: type(source_for(name)) for name in NAMES} == NAMES
     assert isinstance(source_for("some/file.npz", key="data"), Arrays)
@@ -176,12 +247,12 @@ def test_names_and_paths(tmp_path):
     assert [len(part) for part in load(tmp_path / "a.npy", valid=2)] == [7, 2, 1]
     for name, meant in (
         ("Mnist", "mnist"),
-        ("fashion_mnist", "fashion-mnist"),
+        ("fashion_mnist", "FashionMNIST"),
         ("digit", "digits"),
     ):
         with pytest.raises(
             ValueError,
-            match=rf"by digits, mnist, fashion-mnist or the path .* did you mean '{meant}'\?",
+            match=rf"by digits, mnist, fashion-mnist, by a class .* did you mean '{meant}'\?",
         ):
             load(name)
     with pytest.raises(TypeError, match=r"valid, test, seed; got 'sed'; did you mean 'seed'"):
