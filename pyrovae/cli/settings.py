@@ -60,8 +60,8 @@ def options(
     """Train a model on data, evaluate it on what was held out, and keep both in a run folder.
 
     Arguments:
-        data: the data, a class such as MNIST, or shorthand: digits, mnist, fashion-mnist, a .npy
-            or .npz file, a folder of images, a data set of torchvision such as CIFAR10
+        data: the data, a class such as MNIST, or shorthand: digits, mnist, a .npy or .npz
+            file, a folder of images, a data set of torchvision such as CIFAR10
         model: the model; its parts are model.prior, model.likelihood (by default the one that
             suits the data), model.posterior, model.encoder and model.decoder
         objective: the bound that is raised

@@ -1,5 +1,6 @@
 """Images in a folder, one to a file."""
 
+import os
 import re
 from pathlib import Path
 from typing import final, get_args
@@ -18,7 +19,7 @@ class _FileAlbum(Album):
     """The pictures of one split, each in a file of its own."""
 
     def __init__(self, listing: Listing) -> None:
-        self.folder = listing.folder
+        self.folder = str(listing.folder)
         self.files = listing.files
         self.labels = listing.labels
         self.labelled = listing.labels is not None
@@ -28,7 +29,7 @@ class _FileAlbum(Album):
         return len(self.files)
 
     def name(self, at: int) -> str:
-        return str(self.folder / self.files[at])
+        return os.path.join(self.folder, self.files[at])
 
     def item(self, at: int) -> tuple[Image.Image, int | None]:
         return open_file(self.name(at)), None if self.labels is None else self.labels[at]

@@ -159,13 +159,19 @@ class Pictures(Dataset[dict[str, Tensor]]):
         return len(self.rows)
 
     def __getitem__(self, at: int) -> dict[str, Tensor]:
-        row = self.rows[at]
-        name = self.album.name(row)
+        return self.__getitems__([at])[0]
+
+    def __getitems__(self, numbers: list[int]) -> list[dict[str, Tensor]]:
+        """Return the items of a batch, for which a `DataLoader` asks in this way."""
         with quiet():
-            with reading(name):
-                image, label = self.album.item(row)
-            with image:
-                x = to_pixels(image, self.standard, name=name)
+            return [self._item(self.rows[at]) for at in numbers]
+
+    def _item(self, row: int) -> dict[str, Tensor]:
+        name = self.album.name(row)
+        with reading(name):
+            image, label = self.album.item(row)
+        with image:
+            x = to_pixels(image, self.standard, name=name)
         if self.binarize != "none":
             own = None
             if self.binarize == "fixed":

@@ -135,7 +135,8 @@ def to_pixels(image: Image.Image, standard: Standard, *, name: str) -> Tensor:
         turn = _TURNS.get(_orientation(image))
         image = _eight_bits(image)
         image = image if turn is None else image.transpose(turn)
-        image = image.convert("L" if channels == 1 else "RGB")
+        mode = "L" if channels == 1 else "RGB"
+        image = image if image.mode == mode else image.convert(mode)
     if standard.resized:
         image = ImageOps.fit(image, (width, height), method=Image.Resampling.BILINEAR)
     elif image.size != (width, height):
@@ -183,9 +184,9 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         over = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, over).convert("RGB")
-    if image.mode in ("1", "L"):
-        return image.convert("L")
-    return image.convert("RGB")
+    if image.mode in ("L", "RGB"):
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
 
 
 def _no_levels(kind: str) -> str:
