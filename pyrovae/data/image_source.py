@@ -53,9 +53,8 @@ class ImageSource(Source):
         self.test = test
         self.seed = seed
         self.workers = workers
-        self._opened: dict[
-            Role, Album | None
-        ] = {}  # until `load` is done, if the files are lasting
+        # what was found, until `load` is done with it, or the next question where files may change
+        self._opened: dict[Role, Album | None] = {}
         sides = size if isinstance(size, tuple | list) else (size, size)
         if size is not None and not (len(sides) == 2 and all(map(_positive, sides))):
             raise ValueError(
