@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from pyrovae import likelihoods, networks, objectives, posteriors, priors, schedules
 from pyrovae.__main__ import main
@@ -74,6 +76,16 @@ def run_command(command: str) -> None:
         Path(out).write_text(printed.getvalue(), encoding="utf-8")
 
 
+def _draw_images(folder: Path) -> None:
+    """What a reader would have: pictures of several sizes, in colour."""
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for number in range(20):
+        height, width = generator.integers(33, 60, size=2)
+        pixels = generator.integers(0, 256, size=(height, width, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+
+
 @pytest.mark.filterwarnings("ignore:poor importance weights")  # of models trained for seconds
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_what_a_page_shows_runs(
@@ -84,6 +96,7 @@ def test_what_a_page_shows_runs(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])  # a command with --allow looks in its folder
     shutil.copy(ROOT / "examples" / "own_parts.py", tmp_path)
+    _draw_images(tmp_path / "images")
     namespace: dict[str, Any] = {"__name__": "page"}
     try:
         for block in blocks(page):
