@@ -4,9 +4,9 @@
 `read` write and read trees as text; `complete` checks a tree that a user wrote.
 """
 
-from pyrovae.config.check import Written, complete
+from pyrovae.config.check import Written, complete, named_classes, own_arguments
 from pyrovae.config.names import ROOMS, choices, find, find_class, nearest, public_path
-from pyrovae.config.signature import Argument, arguments
+from pyrovae.config.signature import Argument, arguments, literals
 from pyrovae.config.text import dump, parse, read
 from pyrovae.config.tree import from_tree, to_tree
 
@@ -21,7 +21,10 @@ __all__ = [
     "find",
     "find_class",
     "from_tree",
+    "literals",
+    "named_classes",
     "nearest",
+    "own_arguments",
     "parse",
     "public_path",
     "read",

@@ -97,7 +97,7 @@ class _Check:
                 problem = f"expected {described(argument.annotation)}; {problem}"
             self.say(path, problem)
             return None
-        signature = _own(maker)
+        signature = own_arguments(maker)
         given = self.kept(written, signature, bases) | written.given
         init_args = self.values(given, signature, path, maker.__name__)
         if not issubclass(maker, Declared):  # a library's defaults are its own, and change
@@ -112,7 +112,7 @@ class _Check:
         earlier = None if before is None else self.chosen(before.name, bases)[0]
         if before is None or earlier is None:
             return {}
-        other = _own(earlier)
+        other = own_arguments(earlier)
         given = self.kept(before, other, bases) | before.given
         return {
             name: value
@@ -124,9 +124,7 @@ class _Check:
 
     def chosen(self, name: str, bases: tuple[type, ...]) -> tuple[type | None, str]:
         """Return the class that a name stands for among those of the bases, or what is wrong."""
-        known: dict[str, type] = {}
-        for base in bases:
-            known |= choices(base) if issubclass(base, Declared) else _library(base)
+        known = named_classes(bases)
         if name in known:
             return known[name], ""
         wanted = " or ".join(base.__name__ for base in bases)
@@ -179,8 +177,28 @@ def complete(
     return look.values(given, signature, "", ""), look.problems
 
 
-def _own(maker: type) -> dict[str, Argument]:
-    """Return the arguments of a class; a library's optimiser gets its first one from `fit`."""
+def named_classes(bases: Iterable[type]) -> dict[str, type]:
+    """Return the classes that a short name can stand for where these bases are expected.
+
+    Example:
+        >>> from pyrovae.posteriors import Posterior
+        >>> sorted(named_classes([Posterior]))
+        ['FullRankNormal', 'MeanFieldNormal']
+    """
+    known: dict[str, type] = {}
+    for base in bases:
+        known |= choices(base) if issubclass(base, Declared) else _library(base)
+    return known
+
+
+def own_arguments(maker: type) -> dict[str, Argument]:
+    """Return the arguments of a class that a user gives; an optimiser gets its first by `fit`.
+
+    Example:
+        >>> import torch
+        >>> list(own_arguments(torch.optim.SGD))[:2]
+        ['lr', 'momentum']
+    """
     signature = arguments(maker)
     if not issubclass(maker, Declared):
         signature.pop(next(iter(signature)), None)
