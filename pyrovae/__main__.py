@@ -10,13 +10,7 @@ from difflib import get_close_matches
 from importlib import import_module
 
 from pyrovae.cli.errors import UsageError, report
-
-VERBS = {
-    "train": "train a model, evaluate it on held-out data and keep both in a run folder",
-    "evaluate": "estimate log p(x) of a run's model on held-out data",
-    "sample": "draw data from a run's model",
-    "parts": "list every part there is, with its arguments",
-}
+from pyrovae.cli.verbs import VERBS
 
 MISTAKE = 2
 INTERRUPTED = 130
@@ -31,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after `pyrovae`; by default those of the process.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help", "help"):
+    if not words or words[0] in ("-h", "--help") or words == ["help"]:
         print(_usage())
         return 0
     if words[0] in ("-V", "--version", "version"):
@@ -39,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"pyrovae {__version__}")
         return 0
-    verb, *rest = words
+    verb, *rest = words if words[0] != "help" else [*words[1:], "--help"]
     try:
         if verb not in VERBS:
             raise UsageError([_unknown(verb)])
@@ -63,7 +57,7 @@ def _usage() -> str:
     return (
         "pyrovae: variational autoencoders as three distributions and a bound\n\n"
         f"usage: pyrovae VERB [...]\n\n{verbs}\n\n"
-        "`pyrovae VERB --help` lists what a verb takes; `pyrovae train` alone trains on\n"
+        "`pyrovae help VERB` lists what a verb takes; `pyrovae train` alone trains on\n"
         "handwritten digits, which need no download; `pyrovae --version` names the version."
     )
 

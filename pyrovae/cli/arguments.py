@@ -7,20 +7,40 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from pyrovae.cli.errors import UsageError
-from pyrovae.config import nearest
+
+SPLITS = ("train", "valid", "test")
+ALL = "all"
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Help in which every option says its default, as the words of the verb or by itself."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text, default = action.help or "", action.default
+        if not action.option_strings or default == argparse.SUPPRESS or "(default" in text:
+            return text
+        shown = "no" if default is False else "none" if default in (None, []) else "%(default)s"
+        return f"{text} (default: {shown})"
 
 
 class Parser(argparse.ArgumentParser):
-    """The standard parser, with pyrovae's kind of errors.
+    """The standard parser, with pyrovae's kind of errors and of help.
 
     Arguments:
         verb: the verb, which the help names.
         description: what it does, one sentence.
+        example: a command that does it.
+        more: what else its help says, as it is to stand there.
     """
 
-    def __init__(self, verb: str, description: str) -> None:
+    def __init__(self, verb: str, description: str, *, example: str, more: str = "") -> None:
         super().__init__(
-            prog=f"pyrovae {verb}", description=description, allow_abbrev=False, exit_on_error=False
+            prog=f"pyrovae {verb}",
+            description=description,
+            epilog=f"{more}\n\nexample: {example}".lstrip(),
+            formatter_class=_Formatter,
+            allow_abbrev=False,
+            exit_on_error=False,
         )
 
     def error(self, message: str) -> NoReturn:
@@ -43,12 +63,43 @@ class Parser(argparse.ArgumentParser):
         for word in unknown:
             name = word.partition("=")[0]
             if word.startswith("--"):
-                problems.append(f"there is no option {name!r}{nearest(name, flags)}")
+                problems.append(f"there is no option {name!r}{_nearest(name, flags)}")
         if unknown and not problems:
             problems = [f"unexpected {word!r}" for word in unknown]
         if problems:
             raise UsageError(problems)
         return found
+
+    def takes_run(self) -> None:
+        """Take the run folder, as its first word."""
+        self.add_argument("run", metavar="RUN", help="the run folder, or a model folder")
+
+    def takes_data(self, *splits: str) -> None:
+        """Take other data than the run's, and which split of them.
+
+        Arguments:
+            *splits: what can be chosen beside the three splits.
+        """
+        self.add_argument(
+            "--data", metavar="NAME", help="a name, a file or a class (default: the run's own data)"
+        )
+        self.add_argument(
+            "--split", choices=(*SPLITS, *splits), default="test", help="which part of the data"
+        )
+
+    def takes_seed(self) -> None:
+        """Take what seeds the draws."""
+        self.add_argument("--seed", type=seed, default=0, metavar="N", help="seeds the draws")
+
+    def takes_allow(self) -> None:
+        """Take the packages that a model may come from."""
+        self.add_argument(
+            "--allow",
+            action="append",
+            default=[],
+            metavar="PACKAGE",
+            help="let classes of your own come from this package; it is imported",
+        )
 
 
 def positive(text: str) -> int:
@@ -56,6 +107,22 @@ def positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected a positive integer; got {text}")
+    return number
+
+
+def several(text: str) -> int:
+    """Return an integer of at least two, as an argparse type."""
+    number = int(text)
+    if number < 2:
+        raise argparse.ArgumentTypeError(f"expected an integer of at least 2; got {text}")
+    return number
+
+
+def seed(text: str) -> int:
+    """Return what torch can be seeded with, as an argparse type."""
+    number = int(text)
+    if not 0 <= number < 2**63:
+        raise argparse.ArgumentTypeError(f"expected an integer from 0 to 2**63 - 1; got {text}")
     return number
 
 
@@ -70,3 +137,9 @@ def allowed_packages(given: Sequence[str]) -> tuple[str, ...]:
     if names and here not in sys.path:  # an installed command does not look there by itself
         sys.path.append(here)
     return names
+
+
+def _nearest(name: str, flags: Sequence[str]) -> str:
+    from pyrovae.config import nearest  # not at the top: help answers without it
+
+    return nearest(name, flags)

@@ -4,18 +4,30 @@ from collections.abc import Sequence
 
 from pyrovae.cli.arguments import Parser
 from pyrovae.cli.errors import UsageError
-from pyrovae.cli.help import call_of, summary_of
-from pyrovae.config import ROOMS, choices, nearest
-from pyrovae.declared import Declared
+
+
+def parser() -> Parser:
+    """Return what reads the words of this verb."""
+    made = Parser(
+        "parts",
+        "List every part there is: its constructor call and what it is.",
+        example="pyrovae parts --room priors",
+    )
+    made.add_argument(
+        "--room", metavar="ROOM", help="one room, such as likelihoods (default: all of them)"
+    )
+    return made
 
 
 def run(words: Sequence[str]) -> int:
     """List the parts of all rooms, or of one."""
-    parser = Parser("parts", "List every part there is: its constructor call and what it is.")
-    parser.add_argument("--room", help=f"one room: {', '.join(ROOMS)}")
-    given = parser.read(words)
+    given = parser().read(words)
     if given is None:
         return 0
+    from pyrovae.cli.help import call_of, summary_of
+    from pyrovae.config import ROOMS, choices, nearest
+    from pyrovae.declared import Declared
+
     if given.room is not None and given.room not in ROOMS:
         hint = nearest(given.room, ROOMS)
         raise UsageError([f"--room: one of {', '.join(ROOMS)}; got {given.room!r}{hint}"])

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from pyrovae.config import read
-from pyrovae.training.checkpoints import FOLDER as CHECKPOINTS
-from pyrovae.training.checkpoints import has_checkpoint
 
 CONFIG = "config.yaml"
 MODEL = "model"
@@ -63,6 +61,8 @@ def kept_once_begun(folder: Path, *, new: bool) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        from pyrovae.training.checkpoints import has_checkpoint
+
         interrupted = isinstance(error, KeyboardInterrupt) and has_checkpoint(folder)
         if new and not interrupted:
             _remove_unbegun(folder)
@@ -74,13 +74,15 @@ def kept_once_begun(folder: Path, *, new: bool) -> Iterator[None]:
 
 
 def _remove_unbegun(folder: Path) -> None:
+    from pyrovae.training.checkpoints import FOLDER
+
     metrics = folder / METRICS
     if metrics.is_file() and metrics.stat().st_size:
         return
     for name in (METRICS, CONFIG):
         with suppress(OSError):
             (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    shutil.rmtree(folder / FOLDER, ignore_errors=True)
     with suppress(OSError):
         folder.rmdir()
 
@@ -92,7 +94,7 @@ class FinishedRun:
     Arguments:
         folder: the folder.
         model: the folder of its model.
-        config: what the run was trained with; None for a model by itself.
+        config: what the run was trained with; None for a model by itself and for a run from Python.
     """
 
     folder: Path
@@ -112,17 +114,21 @@ def find_run(name: str) -> FinishedRun:
         listed = sorted(path.name for path in folder.parent.glob("*") if (path / MODEL).is_dir())
         hint = f"; in {folder.parent} there are {', '.join(listed[-5:])}" if listed else ""
         raise FileNotFoundError(f"there is no run folder {folder}{hint}")
-    if (folder / MODEL / WEIGHTS).is_file() and (folder / CONFIG).is_file():
+    if (folder / WEIGHTS).is_file():
+        return FinishedRun(folder, folder, None)
+    if (folder / MODEL / WEIGHTS).is_file():
+        if not (folder / CONFIG).is_file():  # a run of `fit(out=...)` from Python
+            return FinishedRun(folder, folder / MODEL, None)
         config = read(folder / CONFIG)
         if not isinstance(config, dict):
             raise ValueError(f"{folder / CONFIG} does not describe a run")
         return FinishedRun(folder, folder / MODEL, config)
-    if (folder / WEIGHTS).is_file():
-        return FinishedRun(folder, folder, None)
     raise FileNotFoundError(f"{folder} holds no trained model ({MODEL}/{WEIGHTS}){_remedy(folder)}")
 
 
 def _remedy(folder: Path) -> str:
+    from pyrovae.training.checkpoints import has_checkpoint  # training loads for seconds
+
     if has_checkpoint(folder) or (folder / METRICS).is_file():
         return f": its training did not end; go on with pyrovae train --resume {folder}"
     return ": it is no run folder"

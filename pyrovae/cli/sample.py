@@ -1,71 +1,73 @@
 """The verb `sample`."""
 
+import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pyrovae.cli.arguments import Parser, allowed_packages, positive
-from pyrovae.cli.errors import UsageError
-from pyrovae.cli.images import grid, is_image
-from pyrovae.cli.run_folder import find_run
 
-SUFFIXES = (".png", ".npy", ".npz")
+_BYTES = 4  # of a number
+
+
+def parser() -> Parser:
+    """Return what reads the words of this verb."""
+    made = Parser(
+        "sample",
+        "Draw data from a run's model, and write them to a file.",
+        example="pyrovae sample runs/digits-1 --n 1000 --out drawn.npy",
+    )
+    made.takes_run()
+    made.add_argument("--n", type=positive, default=64, metavar="N", help="how many to draw")
+    made.add_argument(
+        "--out",
+        metavar="FILE",
+        help="the file to write: .png for a picture of images, .npy or .npz for numbers "
+        "(default: samples.png or samples.npy in RUN)",
+    )
+    made.add_argument("--mean", action="store_true", help="E[x | z] instead of a draw of x")
+    made.takes_seed()
+    made.takes_allow()
+    return made
 
 
 def run(words: Sequence[str]) -> int:
     """Draw from a run's model as the words say, and write what was drawn."""
-    parser = Parser("sample", "Draw data from a run's model.")
-    parser.add_argument("run", metavar="RUN", help="the run folder, or a model folder")
-    parser.add_argument("--n", type=positive, default=64, help="how many to draw")
-    parser.add_argument(
-        "--out", help="the file to write: .png for images, .npy or .npz for numbers"
-    )
-    parser.add_argument("--mean", action="store_true", help="E[x | z] instead of a draw of x")
-    parser.add_argument("--seed", type=int, default=0, help="seeds the draws")
-    parser.add_argument("--allow", action="append", default=[], help="a package to trust")
-    given = parser.read(words)
+    given = parser().read(words)
     if given is None:
         return 0
+    import numpy as np
+
+    from pyrovae.cli.growing import arrays_to
+    from pyrovae.cli.images import grid, in_unit, is_image
+    from pyrovae.cli.opening import closed_form, no_room, open_model, part_of, rows_at_once
+    from pyrovae.cli.outputs import check_picture, output, written
+    from pyrovae.cli.run_folder import find_run
+    from pyrovae.memory import memory_advice
+    from pyrovae.scopes import random_state, validation
+
     found = find_run(given.run)
-
-    from pyrovae.saving import load
-    from pyrovae.scopes import random_state
-
-    model = load(found.model, allow=allowed_packages(given.allow))
+    model = open_model(found, "sample", allow=allowed_packages(given.allow))
     shape = tuple(model.event_shape)
     default = found.folder / ("samples.png" if is_image(shape) else "samples.npy")
-    file = default if given.out is None else Path(given.out).expanduser()
-    _check(file, shape)
-    with random_state(given.seed):
-        drawn = model.sample(given.n, mean=given.mean).numpy()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    if file.suffix.lower() == ".png":
-        grid(_unit(drawn, model.likelihood)).save(file)
-    elif file.suffix.lower() == ".npy":
-        np.save(file, drawn)
-    else:
-        np.savez_compressed(file, x=drawn)
+    file = output(given.out, default, (".png", ".npy", ".npz"))
+    check_picture(file, shape, count=given.n, numbers=".npy")
+
+    unknown = f"--mean: p(x | z) of {part_of(model, 'likelihood')!r} has no mean in closed form"
+
+    def drawn(count: int) -> Any:
+        with validation(enabled=False), closed_form(unknown):
+            return model.sample(count, mean=given.mean).numpy()
+
+    rows = rows_at_once(drawn, count=given.n)
+    picture = file.suffix.lower() == ".png"
+    size = 0 if picture else given.n * math.prod(shape) * _BYTES
+    with memory_advice(no_room), random_state(given.seed), written(file, size=size) as path:
+        chunks = (drawn(min(rows, given.n - at)) for at in range(0, given.n, rows))
+        if picture:
+            grid(in_unit(np.concatenate([*chunks]), part_of(model, "likelihood"))).save(path)
+        else:
+            with arrays_to(path) as arrays:
+                for chunk in chunks:
+                    arrays.add({"x": chunk})
     print(f"{given.n} {'means' if given.mean else 'samples'} of shape {list(shape)}: {file}")
     return 0
-
-
-def _check(file: Path, shape: tuple[int, ...]) -> None:
-    if file.suffix.lower() not in SUFFIXES:
-        raise UsageError([f"--out: expected a file ending in {', '.join(SUFFIXES)}; got {file}"])
-    if file.suffix.lower() == ".png" and not is_image(shape):
-        raise UsageError(
-            [f"--out: data of shape {list(shape)} are no images; write them to a .npy file"]
-        )
-
-
-def _unit(images: Any, likelihood: Any) -> Any:
-    """Return images between 0 and 1: counts by their ceiling, numbers as they are or stretched."""
-    count = getattr(likelihood, "total_count", None)
-    if isinstance(count, int):
-        return images / count
-    low, high = float(images.min()), float(images.max())
-    if low >= -0.5 and high <= 1.5:  # a unit interval with noise around it
-        return images
-    return (images - low) / ((high - low) or 1.0)

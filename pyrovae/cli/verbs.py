@@ -1,0 +1,11 @@
+"""Verbs: what can stand behind `pyrovae`, one module of this room for each.
+
+Each has `run(words)`, and each but `train` has `parser()`, from which shells learn its flags.
+"""
+
+VERBS = {
+    "train": "train a model, evaluate it on held-out data and keep both in a run folder",
+    "evaluate": "estimate log p(x) of a run's model on held-out data",
+    "sample": "draw data from a run's model",
+    "parts": "list every part there is, with its arguments",
+}
