@@ -7,5 +7,6 @@ VERBS = {
     "train": "train a model, evaluate it on held-out data and keep both in a run folder",
     "evaluate": "estimate log p(x) of a run's model on held-out data",
     "sample": "draw data from a run's model",
+    "reconstruct": "put data beside what a run's model makes of them",
     "parts": "list every part there is, with its arguments",
 }
