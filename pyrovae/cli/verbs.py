@@ -8,5 +8,6 @@ VERBS = {
     "evaluate": "estimate log p(x) of a run's model on held-out data",
     "sample": "draw data from a run's model",
     "reconstruct": "put data beside what a run's model makes of them",
+    "encode": "write the latents of data as a table or as arrays",
     "parts": "list every part there is, with its arguments",
 }
