@@ -9,8 +9,22 @@ from docstring_parser import parse
 
 from pyrovae.cli.errors import UsageError
 from pyrovae.cli.settings import DEFAULTS, options
-from pyrovae.config import Argument, Written, arguments, choices, nearest
+from pyrovae.config import Argument, Written, arguments, choices, literals, nearest
 from pyrovae.declared import Declared
+
+FLAGS = {
+    "config": ("FILE", "settings from a file; flags go over it (default: none)"),
+    "print_config": ("", "print all settings as such a file, and do nothing else (default: no)"),
+    "out": ("FOLDER", "the run folder (default: runs/DATA-1 and so on)"),
+    "resume": (
+        "RUN",
+        "go on with a run that was interrupted, or train it for more --epochs (default: none)",
+    ),
+    "allow": (
+        "PACKAGE",
+        "let classes of your own come from this package; it is imported (default: none)",
+    ),
+}  # beside the settings: what stands for the value, and what the flag does
 
 _HEAD = """\
 usage: pyrovae train [--config FILE] [--data NAME] [--model.PART CLASS] [--OPTION VALUE ...]
@@ -20,11 +34,11 @@ A class is given by its name and its arguments behind it, in any order:
   --model.prior VampPrior --model.prior.dim 50 --model.prior.components 500
 `pyrovae train --model.prior.help VampPrior` shows a class, `pyrovae parts` lists all of them.
 
-  --config FILE           settings from a file; flags go over it
-  --print_config          print all settings as such a file, and do nothing else
-  --out RUN               the run folder (default: runs/DATA-1 and so on)
-  --resume RUN            go on with a run that was interrupted, or train it for more --epochs
-  --allow PACKAGE         let classes of your own come from this package; it is imported
+options:
+"""
+
+_FOOT = """
+example: pyrovae train --data mnist --model.prior VampPrior --epochs 100 --out runs/vamp
 """
 
 
@@ -35,19 +49,28 @@ def train_help(words: Sequence[str]) -> str:
             if not name or name.startswith("-"):
                 raise UsageError([f"{flag}: the name of a class must follow, such as VampPrior"])
             return class_help(name)
-    lines = [_HEAD]
     said = {entry.arg_name: entry.description or "" for entry in _documented(options)}
+    lines = [_line(f"{name} {value}".rstrip(), text) for name, (value, text) in FLAGS.items()]
     for name, argument in arguments(options).items():
         text = f"{' '.join(said.get(name, '').split())} (default: {_default(name, argument)})"
-        lines.append(
-            textwrap.fill(
-                text,
-                width=96,
-                initial_indent=f"  {'--' + name:<24}",
-                subsequent_indent=" " * 26,
-            )
-        )
-    return "\n".join(lines) + "\n"
+        lines.append(_line(f"{name} {_value(argument)}", text))
+    return _HEAD + "\n".join(lines) + "\n" + _FOOT
+
+
+def _line(flag: str, text: str) -> str:
+    """Return a flag with what it does behind it."""
+    return textwrap.fill(
+        text, width=96, initial_indent=f"  {'--' + flag:<24}", subsequent_indent=" " * 26
+    )
+
+
+def _value(argument: Argument) -> str:
+    """Return what stands for the value of an option."""
+    if argument.bases:
+        return "CLASS"
+    if argument.plain is bool:
+        return "true|false"
+    return "WORD" if argument.plain is str or literals(argument.annotation) else "N"
 
 
 def class_help(name: str) -> str:
