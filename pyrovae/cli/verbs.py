@@ -10,4 +10,5 @@ VERBS = {
     "reconstruct": "put data beside what a run's model makes of them",
     "encode": "write the latents of data as a table or as arrays",
     "parts": "list every part there is, with its arguments",
+    "completion": "print a script by which a shell completes the words of this command",
 }
