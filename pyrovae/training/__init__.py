@@ -3,5 +3,6 @@
 from pyrovae.training.callbacks import Callback
 from pyrovae.training.fitting import fit
 from pyrovae.training.history import History
+from pyrovae.training.trackers import TensorBoard
 
-__all__ = ["Callback", "History", "fit"]
+__all__ = ["Callback", "History", "TensorBoard", "fit"]
