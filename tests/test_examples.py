@@ -1,6 +1,7 @@
 """The examples run, at settings that take seconds, and do what they say."""
 
 import ast
+import csv
 import importlib.util
 import os
 import sys
@@ -19,6 +20,9 @@ from pyrovae.likelihoods import Likelihood
 from pyrovae.networks import Network
 from pyrovae.posteriors import Posterior
 from pyrovae.priors import Prior
+from pyrovae.training import Callback
+from pyrovae.training.checkpoints import Checkpoints
+from pyrovae.training.run import Run
 
 with suppress(ImportError):
     import zuko  # noqa: F401  (importing it switches torch's validation off: not within a test)
@@ -170,6 +174,68 @@ def test_the_figure_of_the_digits(tmp_path: Path) -> None:
 
 def test_the_figure_of_the_digits_is_kept_small() -> None:
     assert (EXAMPLES.parent / "docs" / "figures" / "digits.png").stat().st_size < 120_000
+
+
+class PowerCutError(Exception):
+    """What ends a run of these tests."""
+
+
+class PowerCut(Callback):
+    """Ends a run after a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step(self, run: Run) -> None:
+        if run.step == self.step:
+            raise PowerCutError
+
+
+def without_time(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def test_a_logger_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def table(file: Path) -> list[dict[str, str]]:
+        with file.open(encoding="utf-8", newline="") as opened:
+            return list(csv.DictReader(opened))
+
+    with imported("csv_logger") as module:
+        rows = module.main(epochs=2, out=tmp_path / "new")
+        assert rows == table(tmp_path / "new" / "history.csv")
+        assert [row["epoch"] for row in rows] == ["1", "2"]
+        assert list(rows[0])[:4] == ["epoch", "step", "train/loss", "train/elbo"]
+
+        def fit(file: Path, *callbacks: Callback, **options: Any) -> pyrovae.training.History:
+            torch.manual_seed(0)
+            vae = pyrovae.VAE(
+                prior=pyrovae.priors.StandardNormal(2),
+                likelihood=pyrovae.likelihoods.Normal((3,)),
+                posterior=pyrovae.posteriors.MeanFieldNormal(),
+                encoder=pyrovae.networks.MLP((4,)),
+                decoder=pyrovae.networks.MLP((4,)),
+            )
+            given = [module.CSVLogger(file), *callbacks]
+            x = torch.randn(50, 3)
+            return pyrovae.fit(
+                vae, x, epochs=6, batch_size=10, seed=0, callbacks=given, progress=False, **options
+            )
+
+        whole = fit(tmp_path / "whole.csv")
+        assert table(tmp_path / "whole.csv") == [
+            {key: str(value) for key, value in record.items()} for record in whole.records
+        ]
+        looks = iter(range(100))
+        monkeypatch.setattr(Checkpoints, "due", property(lambda self: next(looks) < 14))
+        cut = tmp_path / "cut.csv"
+        with pytest.raises(PowerCutError):  # the last checkpoint is of the third epoch
+            fit(cut, PowerCut(27), out=tmp_path / "run")
+        assert [row["epoch"] for row in table(cut)] == ["1", "2", "3", "4", "5"]
+        with cut.open("a", encoding="utf-8") as opened:
+            opened.write("6,30,0.2")  # and half a row was written
+        fit(cut, resume=tmp_path / "run")
+        assert without_time(table(cut)) == without_time(table(tmp_path / "whole.csv"))
+        assert [row["epoch"] for row in table(cut)] == ["1", "2", "3", "4", "5", "6"]
 
 
 @pytest.mark.slow
