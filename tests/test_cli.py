@@ -58,8 +58,10 @@ def test_train_evaluate_sample(capsys: pytest.CaptureFixture[str]) -> None:
     assert "pyrovae sample RUN" in printed.out
     assert "test log p(x) = -" in printed.out
     assert sorted(os.listdir("RUN")) == [
+        "checkpoint",
         "config.yaml",
         "evaluation.json",
+        "history.json",
         "metrics.jsonl",
         "model",
     ]

@@ -17,6 +17,9 @@ def parser() -> Parser:
     made.add_argument(
         "--samples", type=positive, default=1000, metavar="N", help="draws for each datum"
     )
+    made.add_argument(
+        "--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps"
+    )
     made.takes_seed()
     made.takes_allow()
     return made
@@ -32,11 +35,12 @@ def run(words: Sequence[str]) -> int:
     from pyrovae.cli.run_folder import find_run
     from pyrovae.cli.show import show
     from pyrovae.evaluation import evaluate
+    from pyrovae.training.devices import fabric_of
 
     allow = allowed_packages(given.allow)
     found = find_run(given.run)
     source = open_source(found, given.data, allow=allow)
-    model = open_model(found, allow=allow)
+    model = open_model(found, allow=allow).to(fabric_of(given.device).device)
     split = open_splits(source, given.split)[given.split]
     with notes():
         result = evaluate(model, split, samples=given.samples, seed=given.seed)

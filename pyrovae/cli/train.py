@@ -22,7 +22,7 @@ from pyrovae.files import write_text
 from pyrovae.models import Model
 from pyrovae.objectives import Objective
 from pyrovae.scopes import random_state
-from pyrovae.training import History, fit
+from pyrovae.training import History, TensorBoard, fit
 from pyrovae.training.checkpoints import has_checkpoint
 
 SWITCHES = ("help", "print_config")
@@ -110,6 +110,7 @@ def _fit(
         scheduler=maker(tree["scheduler"], allow=allow),
         out=folder,
         resume=resume,
+        callbacks=[TensorBoard(folder / "tensorboard")] if tree["tensorboard"] else [],
         **{name: tree[name] for name in FITTED},
     )
     seconds = time.monotonic() - begun

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import pyro.infer
 import torch
-from lightning_fabric import Fabric
 
 from pyrovae.config import to_tree
 from pyrovae.data import Data, DataLike, Source, TensorData, as_data
@@ -20,6 +19,7 @@ from pyrovae.scopes import evaluation_mode, random_state, validation
 from pyrovae.training.callbacks import Callback, MetricsFile, ProgressBar
 from pyrovae.training.checkpoints import SHARE, Checkpoints, read_checkpoint
 from pyrovae.training.checks import check_hooks, check_patience, check_settings, clamp_batch
+from pyrovae.training.devices import fabric_of
 from pyrovae.training.history import HISTORY, History
 from pyrovae.training.losses import Loss
 from pyrovae.training.optimisation import (
@@ -140,7 +140,9 @@ def fit(
     loss = Loss(ELBO() if objective is None else objective, pair)
     train, valid = _splits(data, valid)
     check_patience(patience, valid)
-    fabric = _fabric(device, precision)
+    if precision not in _DTYPES:
+        raise ValueError(f"precision expects one of {sorted(_DTYPES)}; got {precision!r}")
+    fabric = fabric_of(device)
     loss.to(fabric.device)
     parameters = trainable(loss)
     with random_state(seed, device=fabric.device):
@@ -215,25 +217,6 @@ def _splits(data: DataLike, valid: DataLike | None) -> tuple[Data, Data | None]:
     if isinstance(valid, Source):
         valid = valid.load().valid
     return as_data(data), None if valid is None else as_data(valid)
-
-
-def _fabric(device: str, precision: Precision) -> Fabric:
-    """Let Fabric find the device; the networks' precision is ours, so Fabric's stays 32-true."""
-    if precision not in _DTYPES:
-        raise ValueError(f"precision expects one of {sorted(_DTYPES)}; got {precision!r}")
-    accelerator, _, number = str(device).partition(":")
-    known = ("auto", "cpu", "cuda", "gpu", "mps")
-    if accelerator not in known or not (number == "" or number.isdigit()):
-        raise ValueError(f"device expects one of {known} or such as 'cuda:1'; got {device!r}")
-    try:
-        fabric = Fabric(accelerator=accelerator, devices=[int(number)] if number else 1)
-    except (RuntimeError, ValueError, ImportError) as error:
-        raise ValueError(f"device {device!r} cannot be used here: {error}") from error
-    if fabric.world_size > 1:
-        raise ValueError(
-            f"fit trains in one process and was started in {fabric.world_size}; start it once"
-        )
-    return fabric
 
 
 def _prepare(
