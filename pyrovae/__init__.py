@@ -1,8 +1,8 @@
 """pyrovae: variational autoencoders as three distributions and a bound, in Pyro.
 
 The rooms: `priors`, `likelihoods`, `posteriors`, `networks`, `objectives`, `schedules`, `models`,
-`data`, `training`, `evaluation`. Parts are imported from their rooms; the names below are found
-when they are first used, so that importing pyrovae costs nothing.
+`data`, `training`, `evaluation`, `report`. Parts are imported from their rooms; the names below are
+found when they are first used, so that importing pyrovae costs nothing.
 """
 
 from importlib import import_module
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         objectives,
         posteriors,
         priors,
+        report,
         schedules,
         training,
     )
@@ -38,6 +39,7 @@ _ROOMS = (
     "objectives",
     "posteriors",
     "priors",
+    "report",
     "schedules",
     "training",
 )
@@ -81,6 +83,7 @@ __all__ = [
     "objectives",
     "posteriors",
     "priors",
+    "report",
     "save",
     "schedules",
     "training",

@@ -1,0 +1,160 @@
+"""Drawing: figures of matplotlib as pieces of a page, without its global state.
+
+Figures are made and saved by themselves, without pyplot, and what they look like is given to each
+of them. Colours are replaced by those of the page, so that lines follow its light and dark form.
+"""
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, which readers with a colour vision deficiency can tell apart.
+BLUE, ORANGE = "#0072b2", "#d55e00"
+COLORS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#7f6000", "#56b4e9")
+
+INK, FAINT = "#0b0c0e", "#0d0e10"  # stand-ins, replaced by the page's own
+_PAGE = {
+    INK: "currentColor",
+    FAINT: "var(--faint)",
+    **{color: f"var(--{name})" for color, name in ((BLUE, "blue"), (ORANGE, "orange"))},
+}
+
+WIDTH = 4.7  # inches; at 96 pixels each a figure fits a telephone held upright
+
+_USED = re.compile(r'href="#([^"]+)"|url\(#([^)]+)\)')
+_ROOT = re.compile(r"<svg [^>]*?viewBox=\"([^\"]+)\"[^>]*>")
+_STYLE = re.compile(r"<style\b.*?</style>", re.DOTALL)
+_DEEP = re.compile(r"(\d+\.\d{2})\d+")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure on the page.
+
+    Arguments:
+        html: its SVG or its image, ready for the page.
+        alt: what it shows, for those who do not see it.
+        caption: what is said below it.
+        label: what stands above it, such as the name of a dimension.
+        strip: whether it belongs to one figure with the strips before and behind it.
+    """
+
+    html: str
+    alt: str
+    caption: str = ""
+    label: str = ""
+    strip: bool = False
+
+
+def canvas(
+    height: float = 3.0,
+    *,
+    rows: int = 1,
+    columns: int = 1,
+    shared: bool = False,
+    ratios: Sequence[float] | None = None,
+) -> tuple["Figure", "list[Axes]"]:
+    """Return a new figure and its axes, row by row.
+
+    Arguments:
+        height: inches.
+        rows: rows of axes.
+        columns: columns of axes.
+        shared: whether all axes show one range.
+        ratios: the rows' relative heights.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained", facecolor="none")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(
+        rows, columns, squeeze=False, sharex=shared, sharey=shared, height_ratios=ratios
+    )
+    axes: list[Axes] = list(grid.flatten())
+    for axis in axes:
+        axis.set_facecolor("none")
+        axis.tick_params(colors=INK, labelsize=8, width=0.8, length=3)
+        for side, spine in axis.spines.items():
+            spine.set_visible(side in ("left", "bottom"))
+            spine.set_color(INK)
+            spine.set_linewidth(0.8)
+    return figure, axes
+
+
+def titled(axis: "Axes", title: str = "", x: str = "", y: str = "") -> None:
+    """Name what an axis shows, and in which unit."""
+    if title:
+        axis.set_title(title, loc="left", fontsize=9.5, color=INK)
+    axis.set_xlabel(x, fontsize=8.5, color=INK)
+    axis.set_ylabel(y, fontsize=8.5, color=INK)
+
+
+def ruled(axis: "Axes") -> None:
+    """Draw faint horizontal lines behind what an axis shows."""
+    axis.grid(axis="y", color=FAINT, linewidth=0.6)
+    axis.set_axisbelow(True)
+
+
+def keyed(axis: "Axes", **options: Any) -> None:
+    """Say which line is which, where there are several."""
+    handles, _ = axis.get_legend_handles_labels()
+    if len(handles) > 1:
+        axis.legend(frameon=False, fontsize=8, labelcolor=INK, **options)
+
+
+def bare(axis: "Axes") -> None:
+    """Take the ticks and the frame away, for small pictures among many."""
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set_color(FAINT)
+        spine.set_visible(True)
+
+
+def svg(figure: "Figure", *, alt: str, caption: str = "") -> Picture:
+    """Return a figure as SVG for the inside of a page.
+
+    What matplotlib writes is a document of its own, with names that two figures on one page would
+    share; identifiers are made unique by `unique`, once the page is put together.
+    """
+    file = io.StringIO()
+    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    figure.savefig(file, format="svg", dpi=170, facecolor="none", metadata=nothing)
+    text = file.getvalue()
+    text = _STYLE.sub("", text[text.index("<svg") :]).replace("xlink:href", "href")
+    text = _ROOT.sub(r'<svg viewBox="\1">', text, count=1)
+    for stand_in, own in _PAGE.items():
+        text = text.replace(stand_in, own)
+    used = {name for found in _USED.findall(text) for name in found if name}
+    text = re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in used else "", text)
+    text = re.sub(r' d="[^"]+"', lambda found: _DEEP.sub(r"\1", found[0]), text)
+    return Picture("\n".join(line for line in text.splitlines() if line.strip()), alt, caption)
+
+
+def unique(html: str, number: int) -> str:
+    """Return an SVG whose identifiers no other figure of the page has.
+
+    Arguments:
+        html: the SVG.
+        number: the figure's number on the page.
+
+    Example:
+        >>> unique('<path id="a"/><use href="#a"/><g clip-path="url(#a)"/>', 3)
+        '<path id="f3-0"/><use href="#f3-0"/><g clip-path="url(#f3-0)"/>'
+    """
+    names = dict.fromkeys(re.findall(r' id="([^"]+)"', html))
+    short = {name: f"f{number}-{at}" for at, name in enumerate(names)}
+
+    def renamed(found: re.Match[str]) -> str:
+        return found[0].replace(found[1], short.get(found[1], found[1]))
+
+    for pattern in (r' id="([^"]+)"', r'href="#([^"]+)"', r"url\(#([^)]+)\)"):
+        html = re.sub(pattern, renamed, html)
+    return html
