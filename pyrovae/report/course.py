@@ -13,6 +13,7 @@ from pyrovae.report.drawing import (
     ORANGE,
     Picture,
     canvas,
+    counted,
     keyed,
     ruled,
     svg,
@@ -72,6 +73,7 @@ def together(records: Sequence[RunRecord], letters: Sequence[str]) -> Picture | 
         courses.append(-losses)
     _limited(axis, courses)
     titled(axis, "Bound of each run", "epoch", "nats per datum")
+    counted(axis)
     ruled(axis)
     names = ", ".join(letter for letter, *_ in shown)
     said = (
@@ -109,6 +111,7 @@ def _bound(record: RunRecord) -> Picture:
     hidden = _limited(axis, courses)
     name = _name(record)
     titled(axis, name, "epoch", "nats per datum")
+    counted(axis)
     ruled(axis)
     keyed(axis, loc="best")
     if hidden:
@@ -133,6 +136,7 @@ def _terms(record: RunRecord) -> Picture:
                 alts.append(f"{_STYLES[split]['label']} {name} ends at {known[-1]:.4g}")
         _limited(axis, courses, both=True)
         titled(axis, title, "epoch" if axis is axes[-1] else "", "nats per datum")
+        counted(axis)
         ruled(axis)
     keyed(axes[0], loc="best")
     return svg(

@@ -1,7 +1,5 @@
 """Diagnosis: what a run's numbers say about it in plain words, the gravest first."""
 
-from shlex import quote
-
 from pyrovae.report.facts import Facts
 from pyrovae.report.rules import RULES, Finding, Level
 
@@ -30,13 +28,11 @@ def unchecked(facts: Facts) -> list[str]:
     """
     missing = []
     if facts.active is None:
-        missing.append("collapsed units (needs an evaluation, or held-out data)")
+        missing.append("collapsed units (no evaluation, and too few held-out data)")
     if not facts.train:
         missing.append("the course of training (no metrics.jsonl)")
     elif not facts.valid:
         missing.append("overfitting (no validation data)")
     if not facts.evaluated:
-        missing.append(
-            f"importance weights (no evaluation: `pyrovae evaluate {quote(facts.name)}`)"
-        )
+        missing.append("importance weights (no evaluation)")
     return missing

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, which readers with a colour vision deficiency can tell apart.
+# After Okabe and Ito, whose colours readers with a colour vision deficiency can tell apart; those
+# behind the first two are darkened, since letters stand on them.
 BLUE, ORANGE = "#0072b2", "#d55e00"
-COLORS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#7f6000", "#56b4e9")
+COLORS = (BLUE, ORANGE, "#00815e", "#b5478c", "#7f6000", "#7a68c8")
 
 INK, FAINT = "#0b0c0e", "#0d0e10"  # stand-ins, replaced by the page's own
 _PAGE = {
@@ -30,7 +31,13 @@ WIDTH = 4.7  # inches; at 96 pixels each a figure fits a telephone held upright
 _USED = re.compile(r'href="#([^"]+)"|url\(#([^)]+)\)')
 _ROOT = re.compile(r"<svg [^>]*?viewBox=\"([^\"]+)\"[^>]*>")
 _STYLE = re.compile(r"<style\b.*?</style>", re.DOTALL)
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_OUTLINE = re.compile(r' d="[^"]+"')
+_GLYPH = re.compile(r'(?<= d=")[^"]+(?=" transform="scale\(0\.015625\)")')  # in units of 1/64
 _DEEP = re.compile(r"(\d+\.\d{2})\d+")
+_POINT = re.compile(r"\.\d+")
+_METADATA = ("Date", "Creator", "Format", "Type")
+_DPI = 170  # of the parts of a figure that are points by the hundred
 
 
 @dataclass(frozen=True)
@@ -69,17 +76,17 @@ def canvas(
         shared: whether all axes show one range.
         ratios: the rows' relative heights.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH, height), layout="constrained", facecolor="none")
-    FigureCanvasAgg(figure)
+    figure = Figure(figsize=(WIDTH, height), dpi=_DPI, layout="constrained", facecolor="none")
     grid = figure.subplots(
         rows, columns, squeeze=False, sharex=shared, sharey=shared, height_ratios=ratios
     )
     axes: list[Axes] = list(grid.flatten())
+    ticks = 6 if len(axes) <= 2 else 4
     for axis in axes:
         axis.set_facecolor("none")
+        axis.locator_params(nbins=ticks)
         axis.tick_params(colors=INK, labelsize=8, width=0.8, length=3)
         for side, spine in axis.spines.items():
             spine.set_visible(side in ("left", "bottom"))
@@ -124,9 +131,13 @@ def svg(figure: "Figure", *, alt: str, caption: str = "") -> Picture:
     What matplotlib writes is a document of its own, with names that two figures on one page would
     share; identifiers are made unique by `unique`, once the page is put together.
     """
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     file = io.StringIO()
-    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    figure.savefig(file, format="svg", dpi=170, facecolor="none", metadata=nothing)
+    # as `savefig` does, but for a first drawing that it throws away
+    FigureCanvasSVG(figure).print_svg(  # type: ignore[no-untyped-call]
+        file, metadata=dict.fromkeys(_METADATA)
+    )
     text = file.getvalue()
     text = _STYLE.sub("", text[text.index("<svg") :]).replace("xlink:href", "href")
     text = _ROOT.sub(r'<svg viewBox="\1">', text, count=1)
@@ -134,8 +145,25 @@ def svg(figure: "Figure", *, alt: str, caption: str = "") -> Picture:
         text = text.replace(stand_in, own)
     used = {name for found in _USED.findall(text) for name in found if name}
     text = re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in used else "", text)
-    text = re.sub(r' d="[^"]+"', lambda found: _DEEP.sub(r"\1", found[0]), text)
-    return Picture("\n".join(line for line in text.splitlines() if line.strip()), alt, caption)
+    text = _GLYPH.sub(lambda found: _POINT.sub("", found[0]), text)
+    text = _OUTLINE.sub(lambda found: _tight(found[0]), text)
+    lines = (line.strip() for line in _COMMENT.sub("", text).splitlines())
+    return Picture("\n".join(line for line in lines if line), alt, caption)
+
+
+def _tight(outline: str) -> str:
+    """Return an outline's attribute in one line, with hundredths of a point at most."""
+    return " " + _DEEP.sub(r"\1", " ".join(outline.split()).replace(' "', '"'))
+
+
+def counted(axis: "Axes") -> None:
+    """Let an axis of epochs have whole numbers for ticks."""
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = axis.get_xlim()
+    if high - low < 1.0:  # a single epoch
+        axis.set_xlim(low - 0.5, high + 0.5)
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
 
 
 def unique(html: str, number: int) -> str:

@@ -5,6 +5,8 @@ from typing import Any
 
 from pyrovae.report.reading import RunRecord, number
 
+ENOUGH = 20  # data that a variance over the data takes
+
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
@@ -31,6 +33,7 @@ class Facts:
         error: the standard error of log p(x) over data, in nats.
         evaluated: whether there is an evaluation.
         log_prob: log p(x), None where it was not finite.
+        spoilt: whether the model's weights are not all finite.
         floored: the share of the likelihood's scales that are at their floor.
         posterior_floored: the same of the posterior's scales.
     """
@@ -55,6 +58,7 @@ class Facts:
     error: float | None = None
     evaluated: bool = False
     log_prob: float | None = None
+    spoilt: bool = False
     floored: float | None = None
     posterior_floored: float | None = None
 
@@ -64,6 +68,7 @@ def facts_of(
     *,
     dimensions: int | None = None,
     active: int | None = None,
+    spoilt: bool = False,
     floored: float | None = None,
     posterior_floored: float | None = None,
 ) -> Facts:
@@ -73,6 +78,7 @@ def facts_of(
         record: what the run folder holds.
         dimensions: the number of latent dimensions.
         active: how many are active on held-out data; those of the evaluation go first.
+        spoilt: whether the model's weights are not all finite.
         floored: see `Facts`.
         posterior_floored: see `Facts`.
     """
@@ -81,7 +87,8 @@ def facts_of(
     config = record.config or {}
     log_prob = number(evaluation.get("log_prob"))
     # where log p(x) is no number, neither are the posterior's means that were counted
-    counted = None if log_prob is None else _whole(evaluation.get("active_units"))
+    sound = log_prob is not None and (number(evaluation.get("data")) or 0.0) >= ENOUGH
+    counted = _whole(evaluation.get("active_units")) if sound else None
     split = evaluation.get("kl_per_dimension")
     if dimensions is None and isinstance(split, list):
         dimensions = len(split)
@@ -107,6 +114,7 @@ def facts_of(
         error=number(evaluation.get("log_prob_data_error")),
         evaluated="log_prob" in evaluation,
         log_prob=log_prob,
+        spoilt=spoilt,
         floored=floored,
         posterior_floored=posterior_floored,
     )

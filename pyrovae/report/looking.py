@@ -15,6 +15,7 @@ from pyrovae.evaluation.memory import rows_within
 from pyrovae.heads import FLOOR
 from pyrovae.models import Model, Pair
 from pyrovae.objectives import Terms
+from pyrovae.report.facts import ENOUGH
 from pyrovae.scopes import random_state
 
 ROWS = 1000  # data that latents are shown of
@@ -54,8 +55,9 @@ class Latents:
 
     @property
     def active(self) -> Tensor | None:
-        """Whether each dimension is active, None where the posterior states no mean."""
-        return self.variance > ACTIVE if self.is_mean else None
+        """Whether each dimension is active, None where means are unknown or of few data."""
+        enough = self.is_mean and len(self.place) >= ENOUGH
+        return self.variance > ACTIVE if enough else None
 
     @property
     def order(self) -> list[int]:

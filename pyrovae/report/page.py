@@ -61,6 +61,7 @@ class RunView:
         summary: a line on what it is.
         findings: what stands out, the gravest first.
         unchecked: what could not be looked at.
+        checked: whether there was anything to look at.
         notes: what could not be read.
         missing: how to get its evaluation, where there is none.
         config: its settings as they stand in the file.
@@ -72,6 +73,7 @@ class RunView:
     summary: list[str]
     findings: list[Finding]
     unchecked: list[str]
+    checked: bool
     notes: list[str]
     missing: str
     config: str

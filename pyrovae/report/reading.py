@@ -49,9 +49,9 @@ class RunRecord:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing of a run in the folder."""
+        """Whether there is nothing of a run in the folder, readable or not."""
         found = (self.model, self.config, self.history, self.evaluation)
-        return not self.epochs and all(part is None for part in found)
+        return not (self.epochs or self.notes) and all(part is None for part in found)
 
     def column(self, name: str) -> list[float]:
         """Return one quantity over the epochs, nan where it is missing."""
@@ -110,10 +110,10 @@ def _tree(file: Path, notes: list[str]) -> dict[str, Any] | None:
     try:
         tree = read(file)
     except (OSError, ValueError) as error:
-        notes.append(f"{file.name} cannot be read: {error}")
+        notes.append(f"The settings are left out: {error}")
         return None
     if not isinstance(tree, dict):
-        notes.append(f"{file.name} holds no settings by name")
+        notes.append(f"The settings are left out: {file} holds none by name")
         return None
     return tree
 

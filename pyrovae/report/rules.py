@@ -73,6 +73,19 @@ def unfinished(facts: Facts) -> Finding | None:
     )
 
 
+def spoilt(facts: Facts) -> Finding | None:
+    """Find a model whose weights are no numbers."""
+    if not facts.spoilt:
+        return None
+    return Finding(
+        "problem",
+        "The weights of the model are not finite",
+        "Some parameters are NaN or infinite, so the model can neither draw nor score.",
+        "Train again, with a lower rate (`--optimizer.lr`) or clipped gradients (`--clip 10`), and "
+        "with validation data, so that the weights of the best epoch are kept.",
+    )
+
+
 def not_finite(facts: Facts) -> Finding | None:
     """Find an evaluation without a number."""
     if not facts.evaluated or facts.log_prob is not None:
@@ -238,6 +251,7 @@ def too_few_epochs(facts: Facts) -> Finding | None:
 RULES = (
     failed,
     unfinished,
+    spoilt,
     not_finite,
     collapsed,
     floored,

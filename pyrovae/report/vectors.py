@@ -29,6 +29,8 @@ _SHOWN = ((ORANGE, "data"), (BLUE, "samples"))
 PANELS = 12
 _DOTS = 500
 _ELEMENTS = 400
+_SMALL = 160  # of a curve in a small panel
+_FEW = 64  # elements of a curve in a small panel that is drawn as lines, not as points
 
 
 def histogram(data: Tensor | None, drawn: Tensor) -> Picture:
@@ -125,18 +127,21 @@ def bands(data: Tensor | None, drawn: Tensor) -> Picture:
 
 def curves(first: Tensor, second: Tensor, names: tuple[str, str], *, caption: str) -> Picture:
     """Return curves in small panels, the first as dots and the second as a line over them."""
-    at, dots = thinned(flat(first)[:PANELS])
-    _, lines = thinned(flat(second)[:PANELS])
+    at, dots = thinned(flat(first)[:PANELS], _SMALL)
+    _, lines = thinned(flat(second)[:PANELS], _SMALL)
     columns = 3 if len(dots) > 2 else len(dots)
     rows = -(-len(dots) // columns)
+    many = dots.shape[1] > _FEW
     figure, axes = canvas(0.5 + 0.85 * rows, rows=rows, columns=columns, shared=True)
     for panel, axis in enumerate(axes):
         bare(axis)
         if panel >= len(dots):
             axis.set_visible(False)
             continue
-        axis.plot(at, dots[panel], ".", color=ORANGE, markersize=2.5, label=names[0])
-        axis.plot(at, lines[panel], color=BLUE, linewidth=1.2, label=names[1])
+        axis.plot(
+            at, dots[panel], ".", color=ORANGE, markersize=2.5, label=names[0], rasterized=many
+        )
+        axis.plot(at, lines[panel], color=BLUE, linewidth=1.2, label=names[1], rasterized=many)
     _legend(figure, axes[0])
     return svg(figure, alt=f"{len(dots)} small line plots. {caption}", caption=caption)
 
@@ -189,9 +194,11 @@ def moved(
             axis.set_visible(False)
             continue
         if curve:
-            places, lines = thinned(means[panel])
+            places, lines = thinned(means[panel], _SMALL)
             for step, line in enumerate(lines):
-                axis.plot(places, line, color=colors[step], linewidth=1.0)
+                axis.plot(
+                    places, line, color=colors[step], linewidth=1.0, rasterized=len(line) > _FEW
+                )
         else:
             for at, color in enumerate(elements):
                 axis.plot(values[panel], means[panel][:, at], color=color, linewidth=1.3)
@@ -213,10 +220,10 @@ def flat(x: Tensor) -> Array:
     return found
 
 
-def thinned(rows: Array) -> tuple[Array, Array]:
-    """Return the positions and values of at most 400 elements of each row, evenly chosen."""
+def thinned(rows: Array, most: int = _ELEMENTS) -> tuple[Array, Array]:
+    """Return the positions and values of some elements of each row, evenly chosen."""
     columns = rows.shape[1]
-    at = np.unique(np.linspace(0, columns - 1, min(columns, _ELEMENTS)).round().astype(int))
+    at = np.unique(np.linspace(0, columns - 1, min(columns, most)).round().astype(int))
     return at, rows[:, at]
 
 

@@ -1,40 +1,24 @@
 """Writing: a report about runs, whole or not at all."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyrovae.config import dump
 from pyrovae.data import DataLike
 from pyrovae.files import write_text
-from pyrovae.report.course import course, together
-from pyrovae.report.diagnosis import diagnose, unchecked
-from pyrovae.report.drawing import COLORS, Picture
-from pyrovae.report.gallery import (
-    cell,
-    latent_dimensions,
-    latent_space,
-    reconstructions,
-    samples,
-)
+from pyrovae.report.building import page_of, run_of, said, within
 from pyrovae.report.held_out import Library
-from pyrovae.report.numbers import missing, numbers
-from pyrovae.report.page import Cell, Page, RunView, Section, rendered
 from pyrovae.report.pictures import BUDGET
-from pyrovae.report.reading import RunRecord, read_run
+from pyrovae.report.reading import read_run
 from pyrovae.report.rules import Finding
-from pyrovae.report.settings import settings
-from pyrovae.report.traversals import traversals
-from pyrovae.report.views import View, opened
+from pyrovae.report.views import opened
 
-MOST = 12  # runs on one page
+MOST = 8  # runs on one page
 NAME = "report.html"
 SUFFIXES = (".html", ".htm")
 
-_IMAGES = 2_400_000  # bytes of all sheets of images of a page
+_IMAGES = 2_000_000  # bytes of all sheets of images of a page
 _SHEETS = 4  # that a run has, its traversals as one
-
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @dataclass(frozen=True)
@@ -111,18 +95,22 @@ def write(
     left_out = [record.folder for record in read if record.empty]
     budget = min(BUDGET, _IMAGES // (_SHEETS * len(records)))
     shown = [
-        _run(opened(record, library, seed=seed, budget=budget, allow=allow), at, len(records))
+        run_of(opened(record, library, seed=seed, budget=budget, allow=allow), at, len(records))
         for at, record in enumerate(records)
     ]
-    page = _page(records, [run for run, _ in shown], [cells for _, cells in shown], left_out)
-    text = rendered(page).encode("utf-8", "replace")  # a folder's name may be no text at all
-    write_text(target, text.decode("utf-8"))
+    page = page_of(
+        records,
+        [run for run, _ in shown],
+        [cells for _, cells in shown],
+        left_out=[str(folder) for folder in left_out],
+    )
+    write_text(target, within(page))
     folders = [record.folder for record in records]
     return Report(
         file=target,
         findings={folder: run.findings for folder, (run, _) in zip(folders, shown, strict=True)},
         notes={
-            folder: [*run.notes, *_said(cells)]
+            folder: [*run.notes, *said(cells)]
             for folder, (run, cells) in zip(folders, shown, strict=True)
         },
         left_out=left_out,
@@ -142,113 +130,3 @@ def _target(folders: Sequence[Path], file: str | Path | None) -> Path:
     if target.suffix.lower() not in SUFFIXES:
         raise ValueError(f"a report is a file ending in {' or '.join(SUFFIXES)}; got {target}")
     return target
-
-
-def _training(view: View) -> Iterator[Picture]:
-    yield from course(view.record)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A section of the page, and what makes its figures of one run."""
-
-    key: str
-    title: str
-    lead: str
-    build: Callable[[View], Iterator[Picture]]
-
-
-_PARTS = (
-    _Part(
-        "training",
-        "Training",
-        "The bound that was raised, over the epochs. Validation data are never trained on; the "
-        "weights of the best epoch on them are the ones that were kept.",
-        _training,
-    ),
-    _Part(
-        "samples",
-        "Samples",
-        "What the model takes data to look like: x drawn by way of z ~ p(z).",
-        samples,
-    ),
-    _Part(
-        "latent-space",
-        "Latent space",
-        "Where q(z | x) puts held-out data.",
-        latent_space,
-    ),
-    _Part(
-        "dimensions",
-        "Latent dimensions",
-        "How much each dimension tells about x. A collapsed one is the same for every x.",
-        latent_dimensions,
-    ),
-    _Part(
-        "reconstructions",
-        "Reconstructions",
-        "What is left of a datum after it went through z.",
-        reconstructions,
-    ),
-    _Part(
-        "traversals",
-        "Traversals",
-        "What the most active dimensions stand for: each is moved while the others are held.",
-        traversals,
-    ),
-)
-
-
-def _run(view: View, at: int, count: int) -> tuple[RunView, dict[str, Cell]]:
-    """Return a run as the page shows it, with its figures; its model and data are done with."""
-    facts = view.facts()
-    cells = {part.key: cell(part.build, view) for part in _PARTS}
-    record = view.record
-    run = RunView(
-        letter=_LETTERS[at] if count > 1 else "",
-        color=COLORS[at % len(COLORS)],
-        name=str(record.folder),
-        summary=view.summary(),
-        findings=diagnose(facts),
-        unchecked=unchecked(facts),
-        notes=list(record.notes),
-        missing="" if record.evaluation else missing(record),
-        config="" if record.config is None else dump(record.config),
-    )
-    return run, cells
-
-
-def _page(
-    records: Sequence[RunRecord],
-    runs: list[RunView],
-    cells: Sequence[dict[str, Cell]],
-    left_out: Sequence[Path],
-) -> Page:
-    from pyrovae import __version__
-
-    sections = [
-        Section(part.key, part.title, part.lead, [found[part.key] for found in cells])
-        for part in _PARTS
-    ]
-    if len(runs) > 1:
-        both = together(records, [run.letter for run in runs])
-        sections[0].shared += [both] if both is not None else []
-    names = [record.folder.absolute().name for record in records]
-    return Page(
-        title=f"{names[0]}: report" if len(names) == 1 else f"{len(names)} runs side by side",
-        version=__version__,
-        runs=runs,
-        rows=numbers(records),
-        sections=sections,
-        settings=settings(records),
-        left_out=[str(folder) for folder in left_out],
-    )
-
-
-def _said(cells: dict[str, Cell]) -> list[str]:
-    """Return what could not be shown, each reason once with the sections that it concerns."""
-    reasons: dict[str, list[str]] = {}
-    for part in _PARTS:
-        for note in cells[part.key].notes:
-            reasons.setdefault(note, []).append(part.title.lower())
-    return [f"{', '.join(titles)}: {note}" for note, titles in reasons.items()]
