@@ -64,6 +64,7 @@ def test_train_evaluate_sample(capsys: pytest.CaptureFixture[str]) -> None:
         "history.json",
         "metrics.jsonl",
         "model",
+        "report.html",
     ]
     assert load("RUN/model").prior.dim == 2
     first = json.loads(Path("RUN/evaluation.json").read_text())

@@ -70,9 +70,14 @@ class Parser(argparse.ArgumentParser):
             raise UsageError(problems)
         return found
 
-    def takes_run(self) -> None:
-        """Take the run folder, as its first word."""
-        self.add_argument("run", metavar="RUN", help="the run folder, or a model folder")
+    def takes_run(self, *, several: bool = False) -> None:
+        """Take the run folder, or several, as its first words."""
+        if several:
+            self.add_argument(
+                "runs", metavar="RUN", nargs="+", help="the run folders, or model folders"
+            )
+        else:
+            self.add_argument("run", metavar="RUN", help="the run folder, or a model folder")
 
     def takes_data(self, *splits: str) -> None:
         """Take other data than the run's, and which split of them.

@@ -72,6 +72,8 @@ def run(words: Sequence[str]) -> int:
         history = _fit(model, splits, objective, tree, folder, allow)
         if splits.test is not None:
             _evaluate(model, splits.test, tree, folder)
+        if tree["report"]:
+            _report(folder, allow)
     print(f"\nThe run is in {folder}. Next: pyrovae sample {folder}, pyrovae evaluate {folder}")
     return 0 if history.failure is None else FAILED
 
@@ -122,3 +124,12 @@ def _fit(
 def _evaluate(model: Model, test: Any, tree: dict[str, Any], folder: Path) -> None:
     result = evaluate(model, test, samples=tree["samples"], seed=tree["seed"])
     show(result, split="test", folder=folder)
+
+
+def _report(folder: Path, allow: tuple[str, ...]) -> None:
+    from pyrovae.report import write
+
+    report = write([folder], allow=allow)
+    for finding in report.findings[folder]:
+        print(f"{finding.level}: {finding.title}")
+    print(f"{report.file} shows the run, and what usually helps")

@@ -9,6 +9,7 @@ VERBS = {
     "sample": "draw data from a run's model",
     "reconstruct": "put data beside what a run's model makes of them",
     "encode": "write the latents of data as a table or as arrays",
+    "report": "write a page about a run, or about several side by side",
     "parts": "list every part there is, with its arguments",
     "completion": "print a script by which a shell completes the words of this command",
 }

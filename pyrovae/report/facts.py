@@ -134,7 +134,8 @@ def _failure(record: RunRecord) -> str | None:
     history = record.history or {}
     failure = history.get("failure")
     if isinstance(failure, dict):
-        return str(failure.get("text") or "training failed, and the history does not say of what")
+        text = failure.get("text") or "the history does not say of what"
+        return f"step {failure.get('step')} (epoch {failure.get('epoch')}): {text}"
     last = record.epochs[-1] if record.epochs else {}
     for name in ("train/loss", "valid/loss"):
         if name in last and number(last[name]) is None:
