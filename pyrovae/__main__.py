@@ -6,11 +6,11 @@ Only the verb that was given is imported, so that help answers at once.
 import os
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from importlib import import_module
 
 from pyrovae.cli.errors import UsageError, report
 from pyrovae.cli.verbs import VERBS
+from pyrovae.spelling import nearest
 
 MISTAKE = 2
 INTERRUPTED = 130
@@ -63,9 +63,11 @@ def _usage() -> str:
 
 
 def _unknown(verb: str) -> str:
-    close = get_close_matches(verb, VERBS, n=1, cutoff=0.4)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"there is no verb {verb!r} among {', '.join(VERBS)}{hint}"
+    if verb.startswith("-"):
+        return (
+            f"a verb comes first, one of {', '.join(VERBS)}: pyrovae train {verb} ...; got {verb!r}"
+        )
+    return f"there is no verb {verb!r} among {', '.join(VERBS)}{nearest(verb, VERBS)}"
 
 
 if __name__ == "__main__":

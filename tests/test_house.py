@@ -29,7 +29,7 @@ BYTES = 15 * 1024
 _COMMON = {"declared", "context", "heads", "schedules"}
 _PART = _COMMON | {"distributions", "objectives"}
 _MODEL = _PART | {"networks", "data", "priors", "likelihoods", "posteriors", "scopes"}
-_CONFIG = _MODEL | {"models"}
+_CONFIG = _MODEL | {"models", "spelling"}
 _SAVING = _CONFIG | {"config", "files", "memory", "tensor_files"}
 _RUN = _SAVING | {"saving"}
 _REPORT = _RUN | {"training", "evaluation"}
@@ -42,13 +42,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "heads": {"declared"},
     "schedules": {"declared"},
     "files": set(),
+    "spelling": set(),
     "memory": set(),
     "tensor_files": set(),
     "scopes": set(),  # for those who run models, not for the parts
     "distributions": set(),
     "networks": {"declared"},
     "objectives": {"declared", "schedules"},
-    "data": {"declared"},
+    "data": {"declared", "spelling"},
     "priors": _PART,
     "likelihoods": _PART,
     "posteriors": _PART,

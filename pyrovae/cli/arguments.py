@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from pyrovae.cli.errors import UsageError
+from pyrovae.spelling import nearest
 
 SPLITS = ("train", "valid", "test")
 ALL = "all"
@@ -63,7 +64,7 @@ class Parser(argparse.ArgumentParser):
         for word in unknown:
             name = word.partition("=")[0]
             if word.startswith("--"):
-                problems.append(f"there is no option {name!r}{_nearest(name, flags)}")
+                problems.append(f"there is no option {name!r}{nearest(name, flags)}")
         if unknown and not problems:
             problems = [f"unexpected {word!r}" for word in unknown]
         if problems:
@@ -142,9 +143,3 @@ def allowed_packages(given: Sequence[str]) -> tuple[str, ...]:
     if names and here not in sys.path:  # an installed command does not look there by itself
         sys.path.append(here)
     return names
-
-
-def _nearest(name: str, flags: Sequence[str]) -> str:
-    from pyrovae.config import nearest  # not at the top: help answers without it
-
-    return nearest(name, flags)

@@ -9,8 +9,9 @@ from docstring_parser import parse
 
 from pyrovae.cli.errors import UsageError
 from pyrovae.cli.settings import DEFAULTS, options
-from pyrovae.config import Argument, Written, arguments, choices, literals, nearest
+from pyrovae.config import Argument, Written, arguments, choices, literals
 from pyrovae.declared import Declared
+from pyrovae.spelling import nearest
 
 FLAGS = {
     "config": ("FILE", "settings from a file; flags go over it (default: none)"),

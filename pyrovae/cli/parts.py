@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pyrovae.cli.arguments import Parser
 from pyrovae.cli.errors import UsageError
+from pyrovae.spelling import nearest
 
 
 def parser() -> Parser:
@@ -25,7 +26,7 @@ def run(words: Sequence[str]) -> int:
     if given is None:
         return 0
     from pyrovae.cli.help import call_of, summary_of
-    from pyrovae.config import ROOMS, choices, nearest
+    from pyrovae.config import ROOMS, choices
     from pyrovae.declared import Declared
 
     if given.room is not None and given.room not in ROOMS:

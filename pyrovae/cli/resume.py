@@ -5,7 +5,7 @@ from pathlib import Path
 from pyrovae.cli.errors import UsageError
 from pyrovae.cli.flags import Flags
 from pyrovae.cli.run_folder import CONFIG
-from pyrovae.config import nearest
+from pyrovae.spelling import nearest
 
 ALLOWED = ("epochs", "samples", "device", "report", "tensorboard")
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, get_origin
 
-from pyrovae.config.names import allowed, choices, find, nearest, public_path
+from pyrovae.config.names import allowed, choices, find, public_path
 from pyrovae.config.signature import REQUIRED, Argument, arguments, described, literals
 from pyrovae.config.tree import to_tree
 from pyrovae.declared import Declared
+from pyrovae.spelling import nearest
 
 
 @dataclass

@@ -4,7 +4,6 @@ The root of a dotted name is checked before anything is imported; what is found 
 declared class. So a configuration from a stranger can choose among parts, and do nothing else.
 """
 
-import difflib
 import inspect
 import sys
 import types
@@ -13,6 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from pyrovae.declared import Declared
+from pyrovae.spelling import nearest
 
 HOME = "pyrovae"
 ROOMS = (
@@ -161,10 +161,3 @@ def choices(base: type) -> dict[str, type]:
             if value.__module__.split(".")[:2] == [HOME, room]:
                 found[name] = value
     return found
-
-
-def nearest(word: object, known: Iterable[str]) -> str:
-    """Return a question that names the nearest valid spelling, or nothing."""
-    spellings = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(str(word).lower(), list(spellings), n=1, cutoff=0.5)
-    return f"; did you mean {spellings[close[0]]!r}?" if close else ""

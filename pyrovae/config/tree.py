@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any, get_args, get_origin
 
-from pyrovae.config.names import find_class, find_function, nearest, public_path
+from pyrovae.config.names import find_class, find_function, public_path
 from pyrovae.config.signature import arguments, missing
 from pyrovae.declared import Declared, arguments_of
+from pyrovae.spelling import nearest
 
 DEPTH = 32  # no honest configuration is nested so deeply
 

@@ -7,7 +7,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from pyrovae.data.checks import nearest
+from pyrovae.spelling import nearest
 
 SUFFIXES = (".npy", ".npz")
 

@@ -2,8 +2,8 @@
 
 from typing import Literal, get_args
 
-from pyrovae.data.checks import nearest
 from pyrovae.data.source import Source
+from pyrovae.spelling import nearest
 
 Binarization = Literal["dynamic", "fixed", "none"]
 

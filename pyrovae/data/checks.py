@@ -3,8 +3,7 @@
 Whatever is wrong is said at once, with what was expected, what came, and what to do about it.
 """
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pyrovae.data.base import KEYS, UNLABELLED
+from pyrovae.spelling import nearest
 
 _ROWS = 4096  # rows looked at in one go: looking at everything at once would double the memory
 _WIDER = {torch.uint16: torch.int32, torch.uint32: torch.int64}  # torch can hardly index these
@@ -149,10 +149,3 @@ def check_finite(x: Tensor) -> None:
             f"x must be finite; got NaN or infinity in {wrong} of {x.numel()} entries: declare "
             f"missing entries by a boolean 'observed' of the shape of x, False where missing"
         )
-
-
-def nearest(word: object, choices: Iterable[str]) -> str:
-    """Return a question that names the nearest valid spelling, or nothing."""
-    spellings = {choice.lower(): choice for choice in choices}
-    close = difflib.get_close_matches(str(word).lower(), list(spellings), n=1, cutoff=0.4)
-    return f"; did you mean {spellings[close[0]]!r}?" if close else ""

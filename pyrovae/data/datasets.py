@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from pyrovae.data.base import KEYS, UNLABELLED, Data, Epoch, check_count, floating
-from pyrovae.data.checks import as_tensor, check_finite, check_observed, checked_labels, nearest
+from pyrovae.data.checks import as_tensor, check_finite, check_observed, checked_labels
+from pyrovae.spelling import nearest
 
 
 class DatasetData(Data):

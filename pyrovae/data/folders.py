@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyrovae.data.checks import nearest
 from pyrovae.data.source import Role
+from pyrovae.spelling import nearest
 
 SUFFIXES = (
     ".bmp",

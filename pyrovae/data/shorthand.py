@@ -9,13 +9,13 @@ from typing import Any
 
 from pyrovae.data.array_files import SUFFIXES
 from pyrovae.data.arrays import Arrays
-from pyrovae.data.checks import nearest
 from pyrovae.data.digits import Digits
 from pyrovae.data.image_folder import ImageFolder
 from pyrovae.data.mnist import MNIST, FashionMNIST
 from pyrovae.data.source import Source, Splits
 from pyrovae.data.torchvision_images import TorchvisionImages
 from pyrovae.data.torchvision_sets import set_names
+from pyrovae.spelling import nearest
 
 NAMES: dict[str, type[Source]] = {
     "digits": Digits,

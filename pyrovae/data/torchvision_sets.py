@@ -8,10 +8,10 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
-from pyrovae.data.checks import nearest
 from pyrovae.data.image_files import data_folder, downloading
 from pyrovae.data.source import Role
 from pyrovae.data.torchvision_import import torchvision
+from pyrovae.spelling import nearest
 
 # What the classes call their splits, in the order in which they are tried.
 _SPLITS: dict[Role, tuple[str, ...]] = {
