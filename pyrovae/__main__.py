@@ -8,10 +8,13 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from pyrovae.cli.errors import UsageError, report
+from pyrovae.cli.errors import UsageError, report, unforeseen
 from pyrovae.cli.verbs import VERBS
 from pyrovae.spelling import nearest
 
+MISTAKES = (ValueError, TypeError, OSError, ImportError, MemoryError)
+
+READ_NO_FURTHER = 1
 MISTAKE = 2
 INTERRUPTED = 130
 
@@ -24,31 +27,50 @@ def main(argv: Sequence[str] | None = None) -> int:
     Arguments:
         argv: the words after `pyrovae`; by default those of the process.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help") or words == ["help"]:
-        print(_usage())
-        return 0
-    if words[0] in ("-V", "--version", "version"):
-        from pyrovae import __version__
-
-        print(f"pyrovae {__version__}")
-        return 0
-    verb, *rest = words if words[0] != "help" else [*words[1:], "--help"]
+    words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     try:
-        if verb not in VERBS:
-            raise UsageError([_unknown(verb)])
-        return int(import_module(f"pyrovae.cli.{verb}").run(rest))
+        code = _run(*words)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt as interrupt:
         print(f"pyrovae: interrupted{interrupt}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
+        _output_works()
+        return READ_NO_FURTHER
+    except Exception as error:
         if os.environ.get("PYROVAE_TRACEBACK"):
             raise
-        report(error)
+        if isinstance(error, OSError) and not _output_works() and error.filename is None:
+            error.filename = "standard output"
+        report(error if isinstance(error, MISTAKES) else unforeseen(error))
         return MISTAKE
+
+
+def _run(verb: str, *words: str) -> int:
+    if verb in ("-h", "--help") or (verb == "help" and not words):
+        print(_usage())
+        return 0
+    if verb in ("-V", "--version", "version"):
+        from pyrovae import __version__
+
+        print(f"pyrovae {__version__}")
+        return 0
+    if verb == "help":
+        verb, words = words[0], (*words[1:], "--help")
+    if verb not in VERBS:
+        raise UsageError([_unknown(verb)])
+    return int(import_module(f"pyrovae.cli.{verb}").run(words))
+
+
+def _output_works() -> bool:
+    """Return whether standard output can be written; if not, the rest of it goes nowhere."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 def _usage() -> str:

@@ -1,10 +1,12 @@
 """Errors: what a user's mistake looks like on the screen, at most three lines and never more."""
 
 import sys
+import traceback
 from collections.abc import Iterable
 
 LINES = 3
 WIDTH = 400  # of one line; longer ones hold a whole tensor or a whole file
+_END = 150  # letters at the end of a long line that are shown: there the remedy stands
 
 
 class UsageError(ValueError):
@@ -27,15 +29,39 @@ def lines_of(error: BaseException) -> list[str]:
         ['one', 'two', '... and 2 more problems']
     """
     notes = getattr(error, "__notes__", [])
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return [f"{error.filename}: {error.strerror}", *notes]
-    text = "\n".join([str(error) or type(error).__name__, *notes])
+    if isinstance(error, OSError) and error.strerror:
+        where = "" if error.filename is None else f"{error.filename}: "
+        text = f"{where}{error.strerror}"
+    else:
+        text = str(error)
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    if len(lines) > LINES:
-        more = len(lines) - LINES + 1
+    lines = lines or [type(error).__name__]
+    room = max(1, LINES - len(notes))
+    if len(lines) > room:
+        more = len(lines) - room + 1
         kind = "problems" if isinstance(error, UsageError) else "lines"
-        lines = [*lines[: LINES - 1], f"... and {more} more {kind}"]
-    return [line if len(line) <= WIDTH else f"{line[:WIDTH]} ..." for line in lines]
+        lines = [*lines[: room - 1], f"... and {more} more {kind}"]
+    return [_shown(line) for line in [*lines, *notes][:LINES]]
+
+
+def _shown(line: str) -> str:
+    """Return a line without its middle where it is too long, and with no control characters."""
+    if len(line) > WIDTH:
+        line = f"{line[: WIDTH - _END]} ... {line[-_END:]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
+def unforeseen(error: Exception) -> UsageError:
+    """Return an error that nobody wrote a message for as one that says where it arose."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    first = str(error).strip().partition("\n")[0]
+    return UsageError(
+        [
+            f"{type(error).__name__}: {first}",
+            f"it arose in {place.filename}, line {place.lineno}; with PYROVAE_TRACEBACK=1 the "
+            f"command shows how it came there",
+        ]
+    )
 
 
 def report(error: BaseException) -> None:
