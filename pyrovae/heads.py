@@ -10,6 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from pyrovae.numeric import is_count
+
 Shape = tuple[int, ...]
 Size = int | Callable[[Shape], Shape]
 
@@ -69,9 +71,7 @@ class Head:
 
     def __init__(self, **sizes: Size) -> None:
         for name, size in sizes.items():
-            if not callable(size) and (
-                isinstance(size, bool) or not isinstance(size, int) or size < 1
-            ):
+            if not callable(size) and not is_count(size):
                 raise ValueError(
                     f"Head expects a positive count or a function of the event shape for "
                     f"'{name}'; got {size!r}"

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pyrovae.declared import Declared
+from pyrovae.numeric import is_count, is_finite, limit
 
 
 class Schedule(Declared, ABC):
@@ -193,15 +194,15 @@ def as_schedule(value: "float | Schedule") -> Schedule:
 
 
 def _finite(schedule: Schedule, name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_finite(value):
         raise ValueError(f"{type(schedule).__name__} expects a finite {name}; got {value!r}")
     return float(value)
 
 
 def _count(schedule: Schedule, name: str, value: int, *, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if not is_count(value, least=least):
         raise ValueError(
-            f"{type(schedule).__name__} expects {name} to be an integer of at least {least}; "
-            f"got {value!r}"
+            f"{type(schedule).__name__} expects {name} to be an integer of at least "
+            f"{least}{limit(value)}; got {value!r}"
         )
     return value

@@ -52,7 +52,7 @@ def test_patience_wants_validation_data_of_a_source_too() -> None:
 
 
 def test_a_seed_that_torch_cannot_take_is_named() -> None:
-    with pytest.raises(ValueError, match=r"below 2\*\*63"):
+    with pytest.raises(ValueError, match=r"from 0 to 2\*\*63"):
         fit(vae_of(), bits(20), seed=2**80)
 
 

@@ -26,7 +26,7 @@ BYTES = 15 * 1024
 
 # ------------------------------------------------------------------------------ one-way imports
 
-_COMMON = {"declared", "context", "heads", "schedules"}
+_COMMON = {"declared", "context", "heads", "numeric", "schedules"}
 _PART = _COMMON | {"distributions", "objectives"}
 _MODEL = _PART | {"networks", "data", "priors", "likelihoods", "posteriors", "scopes"}
 _CONFIG = _MODEL | {"models", "spelling"}
@@ -39,17 +39,18 @@ _CLI = _REPORT | {"report"}
 MAY_IMPORT: dict[str, set[str]] = {
     "declared": set(),
     "context": {"declared"},
-    "heads": {"declared"},
-    "schedules": {"declared"},
+    "heads": {"declared", "numeric"},
+    "schedules": {"declared", "numeric"},
     "files": set(),
+    "numeric": set(),
     "spelling": set(),
     "memory": set(),
     "tensor_files": set(),
     "scopes": set(),  # for those who run models, not for the parts
     "distributions": set(),
-    "networks": {"declared"},
-    "objectives": {"declared", "schedules"},
-    "data": {"declared", "spelling"},
+    "networks": {"declared", "numeric"},
+    "objectives": {"declared", "numeric", "schedules"},
+    "data": {"declared", "numeric", "spelling"},
     "priors": _PART,
     "likelihoods": _PART,
     "posteriors": _PART,

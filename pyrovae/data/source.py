@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pyrovae.data.base import Data
 from pyrovae.declared import Declared
+from pyrovae.numeric import is_count, is_seed
 
 Role = Literal["train", "valid", "test"]
 
@@ -124,7 +125,7 @@ def _share(count: int, part: int | float) -> int:
 
 def check_part(source: Source, name: str, value: int | float, *, shares: bool = False) -> None:
     """Raise where the size of a split is neither a count nor, if allowed, a share in [0, 1)."""
-    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    whole = is_count(value, least=0)
     share = shares and isinstance(value, float) and 0.0 <= value < 1.0
     if not (whole or share):
         expected = "a count of data or a share of them in [0, 1)" if shares else "a count of data"
@@ -136,7 +137,8 @@ def check_part(source: Source, name: str, value: int | float, *, shares: bool = 
 
 def check_seed(source: Source, seed: int) -> None:
     """Raise where a seed is not an integer that torch accepts."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+    if not is_seed(seed):
         raise ValueError(
-            f"{type(source).__name__} expects seed to be an integer from 0 on; got {seed!r}"
+            f"{type(source).__name__} expects seed to be an integer from 0 to 2**63 - 1; "
+            f"got {seed!r}"
         )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pyrovae.declared import Declared
+from pyrovae.numeric import is_count
 
 _TOP = 255  # the largest byte
 _UPPER = 128  # from here on 65536 g / 255 rounds to 257 g + 1 and no longer to 257 g
@@ -122,7 +123,7 @@ def _floating() -> torch.dtype:
 
 
 def _check_levels(transform: Transform, levels: int) -> None:
-    if isinstance(levels, bool) or not isinstance(levels, int) or levels < 1:
+    if not is_count(levels):
         raise ValueError(
             f"{type(transform).__name__} expects levels to be a positive integer, the largest "
             f"grey level; got {levels!r}"

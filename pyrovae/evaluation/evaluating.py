@@ -13,6 +13,7 @@ from pyrovae.evaluation.importance import Sampler, Weights, device_of, evaluatin
 from pyrovae.evaluation.memory import within_memory
 from pyrovae.evaluation.result import Evaluation
 from pyrovae.models import Pair, Programs
+from pyrovae.numeric import is_count, is_seed, limit
 from pyrovae.objectives import Terms
 from pyrovae.scopes import random_state
 
@@ -232,11 +233,10 @@ def _counted_elements(terms: Terms) -> int | None:
 
 
 def _check_count(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} expects a positive integer; got {value!r}")
+    if not is_count(value):
+        raise ValueError(f"{name} expects a positive integer{limit(value)}; got {value!r}")
 
 
 def _check_seed(seed: int | None) -> None:
-    whole = isinstance(seed, int) and not isinstance(seed, bool)
-    if seed is not None and not (whole and 0 <= seed < 2**63):
+    if seed is not None and not is_seed(seed):
         raise ValueError(f"seed expects an integer from 0 to 2**63 - 1; got {seed!r}")

@@ -10,6 +10,7 @@ from torch import Tensor
 from pyrovae.context import Context
 from pyrovae.heads import Head
 from pyrovae.likelihoods.likelihood import Likelihood, Shape, mean_of, shape_of
+from pyrovae.numeric import is_count, limit
 
 
 class Binomial(Likelihood):
@@ -35,10 +36,10 @@ class Binomial(Likelihood):
     def __init__(self, event_shape: tuple[int, ...], *, total_count: int) -> None:
         super().__init__()
         self.event_shape: Shape = shape_of(self, event_shape)
-        if isinstance(total_count, bool) or not isinstance(total_count, int) or total_count < 1:
+        if not is_count(total_count):
             raise ValueError(
-                f"Binomial expects total_count to be a positive integer, the largest count that "
-                f"the data can hold; got {total_count!r}"
+                f"Binomial expects total_count to be a positive integer{limit(total_count)}, the "
+                f"largest count that the data can hold; got {total_count!r}"
             )
         self.total_count = total_count
         self.register_buffer("ceiling", torch.tensor(float(total_count)), persistent=False)

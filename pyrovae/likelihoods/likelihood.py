@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from pyrovae.context import Context
 from pyrovae.declared import Declared
 from pyrovae.heads import Head
+from pyrovae.numeric import is_count
 
 Shape = tuple[int, ...]
 
@@ -65,7 +66,7 @@ class Likelihood(Declared, nn.Module, ABC):
 def shape_of(likelihood: Likelihood, event_shape: Shape | int) -> Shape:
     """Return an event shape as a tuple, checked to hold positive integers."""
     shape = tuple(event_shape) if isinstance(event_shape, list | tuple) else (event_shape,)
-    if any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in shape):
+    if not all(map(is_count, shape)):
         raise ValueError(
             f"{type(likelihood).__name__} expects event_shape to be the shape of one x, such as "
             f"(1, 28, 28); got {event_shape!r}"

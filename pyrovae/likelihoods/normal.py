@@ -1,6 +1,5 @@
 """The normal likelihood, with its four kinds of scale."""
 
-import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from pyrovae.context import Context
 from pyrovae.heads import FLOOR, Head, positive, raw_of
 from pyrovae.likelihoods.likelihood import Likelihood, Shape, mean_of, shape_of
+from pyrovae.numeric import is_finite
 
 Scale = Literal["shared", "element", "network"]
 
@@ -45,13 +45,11 @@ class Normal(Likelihood):
         if scale in ("shared", "element"):
             shape = self.event_shape if scale == "element" else ()
             self.raw_scale = nn.Parameter(torch.zeros(shape))
-        elif scale != "network":
-            number = isinstance(scale, int | float) and not isinstance(scale, bool)
-            if not number or not FLOOR <= float(scale) < math.inf:
-                raise ValueError(
-                    f"Normal expects scale to be a number of at least {FLOOR}, 'shared', "
-                    f"'element' or 'network'; got {scale!r}"
-                )
+        elif scale != "network" and (not is_finite(scale) or float(scale) < FLOOR):
+            raise ValueError(
+                f"Normal expects scale to be a number of at least {FLOOR}, 'shared', "
+                f"'element' or 'network'; got {scale!r}"
+            )
 
     def forward(self, raw: Tensor, context: Context) -> TorchDistributionMixin:
         """Return p(x | z); see `Likelihood`."""

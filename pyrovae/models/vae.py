@@ -14,6 +14,7 @@ from pyrovae.models.checks import check_data, check_parts, claim, require_attrib
 from pyrovae.models.model import Model
 from pyrovae.models.program import program
 from pyrovae.networks import Builder, Folded, Network, frozen_statistics
+from pyrovae.numeric import is_count, limit
 from pyrovae.posteriors import Posterior
 from pyrovae.priors import Prior
 from pyrovae.scopes import evaluation_mode, frozen_tensors
@@ -145,8 +146,8 @@ class VAE(Model):
             n: how many.
             mean: return E[x | z] at each draw of z instead of a draw of x.
         """
-        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
-            raise ValueError(f"sample expects n to be a whole number of draws; got {n!r}")
+        if not is_count(n, least=0):
+            raise ValueError(f"sample expects n to be a whole number of draws{limit(n)}; got {n!r}")
         with evaluation_mode(self):
             z = self.prior(Context(encode=self._encode_frozen)).sample((max(n, 1),))[:n]
             x_given_z = self.decode(z)  # a mixture cannot draw none: torch.multinomial refuses

@@ -7,6 +7,7 @@ from typing import Literal
 from torch import nn
 
 from pyrovae.declared import Declared
+from pyrovae.numeric import is_count, limit
 
 Shape = tuple[int, ...]
 Builder = Callable[[Shape, Shape], nn.Module]  # what a network is to a model: any such function
@@ -48,9 +49,11 @@ def activation_module(network: Network, name: str) -> nn.Module:
 def widths(network: Network, name: str, values: tuple[int, ...]) -> tuple[int, ...]:
     """Return layer widths as a tuple, checked to be positive integers."""
     checked = tuple(values) if isinstance(values, list | tuple) else (values,)
-    if any(isinstance(value, bool) or not isinstance(value, int) or value < 1 for value in checked):
+    if not all(map(is_count, checked)):
+        above = "".join(limit(value) for value in checked[:1])
         raise ValueError(
-            f"{type(network).__name__} expects {name} to be positive integers; got {values!r}"
+            f"{type(network).__name__} expects {name} to be positive integers{above}; "
+            f"got {values!r}"
         )
     return checked
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from pyrovae.numeric import is_finite
 from pyrovae.objectives.objective import Measurement, Objective
 from pyrovae.objectives.terms import Policy, Site, Terms
 from pyrovae.schedules import Schedule, as_schedule
@@ -45,8 +46,7 @@ class ELBO(Objective):
         super().__init__(particles=particles)
         if kl not in ("auto", "analytic", "sampled"):
             raise ValueError(f"ELBO expects kl to be 'auto', 'analytic' or 'sampled'; got {kl!r}")
-        number = isinstance(free_bits, int | float) and not isinstance(free_bits, bool)
-        if not number or not 0.0 <= free_bits < float("inf"):
+        if not is_finite(free_bits) or free_bits < 0.0:
             raise ValueError(
                 f"ELBO expects free_bits to be a finite number of nats of at least 0; "
                 f"got {free_bits!r}"

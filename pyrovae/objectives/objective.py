@@ -12,6 +12,7 @@ from pyro.infer.enum import get_importance_trace
 from torch import Tensor
 
 from pyrovae.declared import Declared
+from pyrovae.numeric import is_count, limit
 from pyrovae.objectives.parameters import LocalParameters
 from pyrovae.objectives.terms import Terms
 from pyrovae.objectives.tracing import trace_terms
@@ -49,10 +50,10 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
     """
 
     def __init__(self, *, particles: int) -> None:
-        if isinstance(particles, bool) or not isinstance(particles, int) or particles < 1:
+        if not is_count(particles):
             raise ValueError(
-                f"{type(self).__name__} expects particles to be a positive integer; "
-                f"got {particles!r}"
+                f"{type(self).__name__} expects particles to be a positive "
+                f"integer{limit(particles)}; got {particles!r}"
             )
         super().__init__(  # type: ignore[no-untyped-call]
             num_particles=particles, max_plate_nesting=1, vectorize_particles=True

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from pyrovae.context import Context
 from pyrovae.declared import Declared
+from pyrovae.numeric import is_count, limit
 
 Shape = tuple[int, ...]
 
@@ -42,8 +43,9 @@ def dimension(prior: Prior, dim: int) -> Shape:
 
 def count(prior: Prior, name: str, value: int) -> int:
     """Return a constructor argument, checked to be a positive integer."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if not is_count(value):
         raise ValueError(
-            f"{type(prior).__name__} expects {name} to be a positive integer; got {value!r}"
+            f"{type(prior).__name__} expects {name} to be a positive integer{limit(value)}; "
+            f"got {value!r}"
         )
     return value

@@ -1,10 +1,10 @@
 """Checks of the numbers given to `fit`, before anything is built."""
 
-import math
 import warnings
 from typing import Any
 
 from pyrovae.data import Data
+from pyrovae.numeric import is_count, is_finite, is_seed, limit
 from pyrovae.training.callbacks import Callback
 
 
@@ -25,15 +25,13 @@ def check_settings(
     _whole("warmup", warmup, least=0)
     if patience is not None:
         _whole("patience", patience, least=0)
-    if seed is not None:
-        _whole("seed", seed, least=0)
-        if seed >= 2**63:
-            raise ValueError(f"seed expects an integer below 2**63; got {seed!r}")
-    if clip is not None and not (_number(clip) and 0.0 < clip < math.inf):
+    if seed is not None and not is_seed(seed):
+        raise ValueError(f"seed expects an integer from 0 to 2**63 - 1; got {seed!r}")
+    if clip is not None and not (is_finite(clip) and clip > 0.0):
         raise ValueError(f"clip expects a positive norm, or None for no clipping; got {clip!r}")
-    if ema is not None and not (_number(ema) and 0.0 <= ema < 1.0):
+    if ema is not None and not (is_finite(ema) and 0.0 <= ema < 1.0):
         raise ValueError(f"ema expects the share kept at each step, in [0, 1); got {ema!r}")
-    if not (_number(checkpoint_share) and 0.0 <= checkpoint_share <= 1.0):
+    if not (is_finite(checkpoint_share) and 0.0 <= checkpoint_share <= 1.0):
         raise ValueError(
             f"checkpoint_share expects a share of the time, in [0, 1]; got {checkpoint_share!r}"
         )
@@ -77,9 +75,7 @@ def clamp_batch(batch_size: int, data: Data) -> int:
 
 
 def _whole(name: str, value: int, *, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} expects an integer of at least {least}; got {value!r}")
-
-
-def _number(value: float) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_count(value, least=least):
+        raise ValueError(
+            f"{name} expects an integer of at least {least}{limit(value)}; got {value!r}"
+        )
