@@ -3,9 +3,44 @@
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+
+def make_folder(folder: Path) -> list[Path]:
+    """Make a folder and those above it; return the ones that were missing, the outermost first.
+
+    Raises:
+        OSError: it cannot be made; then none of those above it stay behind either.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     [made.name for made in make_folder(Path(folder) / "runs" / "first")]
+        ['runs', 'first']
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.is_dir()][::-1]
+    made: list[Path] = []
+    try:
+        for path in missing:
+            path.mkdir(exist_ok=True)
+            made.append(path)
+    except OSError as error:
+        remove_empty(made)
+        reason = error.strerror
+        if missing[0].exists():
+            reason = f"{missing[0]} is a file"
+        message = f"no folder can be made here ({reason}); choose another place"
+        raise OSError(error.errno, message, str(folder)) from error
+    return made
+
+
+def remove_empty(folders: Sequence[Path]) -> None:
+    """Remove the folders that `make_folder` made, as far as they are empty."""
+    for folder in reversed(folders):
+        with suppress(OSError):
+            folder.rmdir()
 
 
 @contextmanager
@@ -18,16 +53,24 @@ def aside(target: Path) -> Iterator[Path]:
         target: the file or folder to be; the folder above it is made where it is missing.
 
     Raises:
-        OSError: the folder cannot be made.
+        OSError: the folder cannot be made, or what is done inside fails; it names the target.
     """
-    target = target.absolute()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = target.parent / f".{target.name}.{secrets.token_hex(4)}"
-    folder.mkdir()
+    made = make_folder(target.parent)
+    absolute = target.absolute()
+    folder = absolute.parent / f".{target.name}.{secrets.token_hex(4)}"
+    complete = False
     try:
+        folder.mkdir()
         yield folder
+        complete = True
+    except OSError as error:
+        if error.strerror:  # what could not be written is the target, not a part of it aside
+            error.filename, error.filename2 = str(target), None
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        if not complete:
+            remove_empty(made)
 
 
 @contextmanager
@@ -65,6 +108,23 @@ def write_text(file: Path, text: str) -> None:
     """
     with replaced(file) as path:
         path.write_text(text, encoding="utf-8")
+
+
+def append_text(file: Path, text: str) -> None:
+    """Add to the end of a text file, or leave it as it was.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    size = file.stat().st_size if file.exists() else 0
+    try:
+        with file.open("a", encoding="utf-8") as opened:
+            opened.write(text)
+    except OSError as error:
+        with suppress(OSError):
+            os.truncate(file, size)
+        error.filename = str(file)
+        raise
 
 
 def flush(file: Path) -> None:

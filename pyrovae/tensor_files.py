@@ -1,11 +1,15 @@
 """Tensor files: named tensors in the safetensors format, in which nothing can be executed."""
 
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+_NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
 def write_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:
@@ -17,7 +21,11 @@ def write_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:
     try:
         save_file(dict(tensors), file, metadata={"format": "pt"})
     except SafetensorError as error:  # which is no OSError, whatever the cause
-        raise OSError(f"{file.name} cannot be written: {error}") from error
+        number = _NUMBER.search(str(error))
+        if number is None:
+            raise OSError(f"{file} cannot be written: {error}") from error
+        code = int(number[1])
+        raise OSError(code, os.strerror(code), str(file)) from error
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:

@@ -1,13 +1,14 @@
 """Run folders: what a training run leaves behind, and how the other verbs find it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pyrovae.config import read
+from pyrovae.files import make_folder, remove_empty
 
 CONFIG = "config.yaml"
 MODEL = "model"
@@ -16,26 +17,30 @@ METRICS = "metrics.jsonl"
 WEIGHTS = "weights.safetensors"
 
 
-def new_folder(out: str | None, *, name: str) -> Path:
-    """Make and return a new run folder, `runs/NAME-1` and so on where none is asked for.
+def new_folder(out: str | None, *, name: str) -> tuple[Path, list[Path]]:
+    """Make a new run folder, `runs/NAME-1` and so on where none is asked for.
 
     Arguments:
         out: the folder that was asked for.
         name: what runs without such a folder are called.
+
+    Returns:
+        The folder, and those that had to be made for it, the outermost first.
 
     Raises:
         OSError: the folder holds something, or cannot be made.
     """
     if out is not None:
         folder = Path(out).expanduser()
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise FileExistsError(
-                f"{folder} exists and is not empty; choose another --out, or remove it first"
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        if folder.is_dir():
+            if any(folder.iterdir()):
+                raise FileExistsError(
+                    f"{folder} exists and is not empty; choose another --out, or remove it first"
+                )
+            return folder, []
+        return folder, make_folder(folder)
     runs = Path("runs")
-    runs.mkdir(exist_ok=True)
+    above = make_folder(runs)
     number = 1
     while True:
         folder = runs / f"{name}-{number}"
@@ -44,11 +49,11 @@ def new_folder(out: str | None, *, name: str) -> Path:
         except FileExistsError:
             number += 1
         else:
-            return folder
+            return folder, [*above, folder]
 
 
 @contextmanager
-def kept_once_begun(folder: Path, *, new: bool) -> Iterator[None]:
+def kept_once_begun(folder: Path, *, new: bool, made: Sequence[Path] = ()) -> Iterator[None]:
     """Remove a run folder again where a mistake ends the run before its first epoch does.
 
     A mistake that only training shows, such as a rate below zero, would otherwise leave a folder
@@ -57,6 +62,7 @@ def kept_once_begun(folder: Path, *, new: bool) -> Iterator[None]:
     Arguments:
         folder: the run folder.
         new: whether it is of this run; one that is resumed stays in any case.
+        made: the folders that were made for it.
     """
     try:
         yield
@@ -66,6 +72,7 @@ def kept_once_begun(folder: Path, *, new: bool) -> Iterator[None]:
         interrupted = isinstance(error, KeyboardInterrupt) and has_checkpoint(folder)
         if new and not interrupted:
             _remove_unbegun(folder)
+            remove_empty(made)
         if interrupted:
             raise KeyboardInterrupt(f"; go on with: pyrovae train --resume {folder}") from error
         if isinstance(error, OSError) and has_checkpoint(folder):
@@ -83,8 +90,6 @@ def _remove_unbegun(folder: Path) -> None:
         with suppress(OSError):
             (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
-    with suppress(OSError):
-        folder.rmdir()
 
 
 @dataclass(frozen=True)

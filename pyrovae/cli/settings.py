@@ -17,7 +17,9 @@ from pyrovae.data import Source
 from pyrovae.data.array_files import SUFFIXES
 from pyrovae.data.shorthand import meaning
 from pyrovae.models import Model
+from pyrovae.numeric import is_count, limit
 from pyrovae.objectives import Objective
+from pyrovae.training.checks import check_settings
 
 LINKED = ("event_shape", "total_count")  # arguments of a likelihood that the data know
 
@@ -107,6 +109,17 @@ def read_settings(flags: Flags, *, allow: Iterable[str] = ()) -> dict[str, Any]:
     if problems:
         raise UsageError(problems)
     return whole
+
+
+def check_numbers(tree: dict[str, Any]) -> None:
+    """Raise ValueError where a number is out of range, before anything is read or made."""
+    names = ("epochs", "batch_size", "warmup", "clip", "patience", "ema", "seed")
+    check_settings(**{name: tree[name] for name in names})
+    if not is_count(tree["samples"]):
+        limited = limit(tree["samples"])
+        raise UsageError(
+            [f"samples expects an integer of at least 1{limited}; got {tree['samples']!r}"]
+        )
 
 
 def read_source(name: str, *, allow: Iterable[str] = ()) -> Source:

@@ -12,7 +12,7 @@ from pyrovae.cli.help import train_help
 from pyrovae.cli.notes import notes
 from pyrovae.cli.resume import settings_of_run
 from pyrovae.cli.run_folder import CONFIG, kept_once_begun, new_folder
-from pyrovae.cli.settings import linked, maker, read_settings, unlinked
+from pyrovae.cli.settings import check_numbers, linked, maker, read_settings, unlinked
 from pyrovae.cli.show import show
 from pyrovae.config import dump, from_tree
 from pyrovae.data import Source
@@ -22,8 +22,9 @@ from pyrovae.files import write_text
 from pyrovae.models import Model
 from pyrovae.objectives import Objective
 from pyrovae.scopes import random_state
-from pyrovae.training import History, TensorBoard, fit
+from pyrovae.training import Callback, History, TensorBoard, fit
 from pyrovae.training.checkpoints import has_checkpoint
+from pyrovae.training.run import Run
 
 SWITCHES = ("help", "print_config")
 BOOLEANS = ("report", "tensorboard")  # true where no value follows
@@ -54,6 +55,7 @@ def run(words: Sequence[str]) -> int:
     if resumed is not None:
         settings_of_run(flags, resumed, out)
     tree = read_settings(flags, allow=allow)
+    check_numbers(tree)
     source = from_tree(tree["data"], allow=allow, expected=Source, path="data")
     tree, said = linked(tree, source, allow=allow)
     if "print_config" in flags.switches:
@@ -63,19 +65,41 @@ def run(words: Sequence[str]) -> int:
     with random_state(tree["seed"]):  # the constructors draw the starting values
         model = from_tree(tree["model"], allow=allow, expected=Model, path="model")
     splits = source.load()
-    name = source.short_name
-    folder = new_folder(out, name=name) if resumed is None else Path(resumed).expanduser()
+    folder, made = (
+        new_folder(out, name=source.short_name)
+        if resumed is None
+        else (Path(resumed).expanduser(), [])
+    )
     settings = {"pyrovae": __version__, **unlinked(tree, source)}
-    with notes(), kept_once_begun(folder, new=resumed is None):
-        write_text(folder / CONFIG, dump(settings))
+    with notes(), kept_once_begun(folder, new=resumed is None, made=made):
         _describe(model, objective, splits.train, said, folder)
-        history = _fit(model, splits, objective, tree, folder, allow)
+        callbacks: list[Callback] = [_SettingsFile(folder / CONFIG, dump(settings))]
+        if tree["tensorboard"]:
+            callbacks.append(TensorBoard(folder / "tensorboard"))
+        history = _fit(model, splits, objective, tree, folder, allow, callbacks)
         if splits.test is not None:
             _evaluate(model, splits.test, tree, folder)
         if tree["report"]:
             _report(folder, allow)
     print(f"\nThe run is in {folder}. Next: pyrovae sample {folder}, pyrovae evaluate {folder}")
     return 0 if history.failure is None else FAILED
+
+
+class _SettingsFile(Callback):
+    """The settings of a run, written once all of them have been accepted.
+
+    Arguments:
+        path: the file.
+        text: what it is to hold.
+    """
+
+    def __init__(self, path: Path, text: str) -> None:
+        self.path = path
+        self.text = text
+
+    def on_start(self, run: Run) -> None:
+        """Write the file."""
+        write_text(self.path, self.text)
 
 
 def _describe(model: Model, objective: Objective, data: Any, said: str, folder: Path) -> None:
@@ -98,6 +122,7 @@ def _fit(
     tree: dict[str, Any],
     folder: Path,
     allow: tuple[str, ...],
+    callbacks: Sequence[Callback],
 ) -> History:
     begun = time.monotonic()
     resume = folder if has_checkpoint(folder) else None
@@ -112,7 +137,7 @@ def _fit(
         scheduler=maker(tree["scheduler"], allow=allow),
         out=folder,
         resume=resume,
-        callbacks=[TensorBoard(folder / "tensorboard")] if tree["tensorboard"] else [],
+        callbacks=callbacks,
         **{name: tree[name] for name in FITTED},
     )
     seconds = time.monotonic() - begun

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from pyrovae.files import write_text
-from pyrovae.training.history import Record
+from pyrovae.files import append_text, write_text
+from pyrovae.training.history import HISTORY, Record
 
 if TYPE_CHECKING:
     from pyrovae.training.run import Run
@@ -52,13 +52,13 @@ class MetricsFile(Callback):
         self.path = path
 
     def on_start(self, run: "Run") -> None:
-        """Begin the file."""
+        """Begin the file; the one that says that training has ended goes."""
         write_text(self.path, "".join(_line(record) for record in run.history.records))
+        (self.path.parent / HISTORY).unlink(missing_ok=True)
 
     def on_epoch(self, run: "Run", record: Record) -> None:
         """Append the epoch's line; a number that JSON does not know becomes null."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(_line(record))
+        append_text(self.path, _line(record))
 
 
 class ProgressBar(Callback):

@@ -17,7 +17,7 @@ def check_settings(
     patience: int | None,
     ema: float | None,
     seed: int | None,
-    checkpoint_share: float,
+    checkpoint_share: float = 0.0,
 ) -> None:
     """Raise ValueError for the first number that is out of range, with what would fit."""
     _whole("epochs", epochs, least=1)

@@ -153,8 +153,6 @@ def fit(
         hooks = [*callbacks]
         folder = None if out is None else Path(out)
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / HISTORY).unlink(missing_ok=True)  # it says that training has ended
             hooks.insert(0, MetricsFile(folder / "metrics.jsonl"))
         if progress:
             hooks.append(ProgressBar())
