@@ -14,7 +14,15 @@ from importlib import import_module
 from typing import Any, get_origin
 
 from pyrovae.config.names import allowed, choices, find, public_path
-from pyrovae.config.signature import REQUIRED, Argument, arguments, described, literals
+from pyrovae.config.signature import (
+    REQUIRED,
+    Argument,
+    alternatives,
+    arguments,
+    described,
+    literals,
+)
+from pyrovae.config.text import parse
 from pyrovae.config.tree import to_tree
 from pyrovae.declared import Declared
 from pyrovae.spelling import nearest
@@ -81,9 +89,15 @@ class _Check:
             return self.made(given, bases, path, argument)
         if isinstance(given, dict) and "function" in given and bases:
             return given  # what it names is looked at when it is found
+        if plain is None and not bases:
+            kind = described(argument.annotation) or "an object"
+            self.say(path, f"takes {kind}, which no text can give; give it in Python")
+            return None
         converted, fits = (given, False) if plain is None else _typed(given, plain)
         if not fits:
             hint = nearest(given, literals(argument.annotation))
+            if bases and isinstance(given, dict):
+                hint = "; a class is written as class_path and, under init_args, its arguments"
             self.say(path, f"expected {described(argument.annotation)}; got {given!r}{hint}")
             return None
         return _plain(converted)
@@ -226,7 +240,11 @@ def _typed(value: Any, annotation: Any) -> tuple[Any, bool]:
     from jsonargparse import ArgumentError, ArgumentParser
 
     if annotation is Any:
+        with suppress(ValueError):
+            return parse(value) if isinstance(value, str) else value, True
         return value, True
+    if value is None:
+        return value, type(None) in alternatives(annotation)
     tries = [value]
     if get_origin(annotation) is tuple and not isinstance(value, list):
         tries.append([value])  # one number where a list of them is meant

@@ -1,15 +1,28 @@
 """Signatures: what a constructor takes, which is the schema of its configuration."""
 
+import collections.abc
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pyrovae.declared import Declared
 
 REQUIRED = inspect.Parameter.empty
+
+_SCALARS = (Any, None, type(None), bool, int, float, str, Path)
+_CONTAINERS = (
+    list,
+    tuple,
+    dict,
+    collections.abc.Iterable,
+    collections.abc.Sequence,
+    collections.abc.Mapping,
+)
 
 
 @dataclass(frozen=True)
@@ -31,9 +44,12 @@ class Argument:
 
     @property
     def plain(self) -> Any:
-        """The annotation without the classes that are named; None where nothing is left of it."""
-        kinds = tuple(kind for kind in _alternatives(self.annotation) if not _bases(kind))
-        return Union[kinds] if kinds else None  # noqa: UP007  (a union of a tuple)
+        """What of the annotation a text can hold: plain values; None where nothing is left of it.
+
+        Classes of libraries and functions are not in it: whatever reads them from a text imports
+        what the text says.
+        """
+        return _plain(self.annotation)
 
 
 def arguments(maker: Callable[..., Any]) -> dict[str, Argument]:
@@ -45,10 +61,7 @@ def arguments(maker: Callable[..., Any]) -> dict[str, Argument]:
         {'dim': 32, 'components': 500}
     """
     function: Any = maker.__init__ if isinstance(maker, type) else maker  # type: ignore[misc]
-    try:
-        hints = typing.get_type_hints(function)
-    except NameError:  # an annotation under TYPE_CHECKING: anything goes
-        hints = {}
+    hints = _hints(function)
     return {
         name: Argument(hints.get(name, Any), parameter.default)
         for name, parameter in inspect.signature(maker).parameters.items()
@@ -56,10 +69,38 @@ def arguments(maker: Callable[..., Any]) -> dict[str, Argument]:
     }
 
 
-def _alternatives(annotation: Any) -> tuple[Any, ...]:
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the annotations of a function, none where a name in them is known to checkers only.
+
+    Names of `typing` and `collections.abc` are found even if the module imports them for type
+    checkers alone, as torch's schedulers do.
+    """
+    usual = {**vars(collections.abc), **vars(typing)}
+    for names in (None, usual):
+        with suppress(NameError):
+            return typing.get_type_hints(function, localns=names)
+    return {}
+
+
+def alternatives(annotation: Any) -> tuple[Any, ...]:
+    """Return what an annotation allows: the members of a union, or itself."""
     if get_origin(annotation) in (Union, types.UnionType):
         return get_args(annotation)
     return (annotation,)
+
+
+def _plain(annotation: Any) -> Any:
+    """Return an annotation reduced to values without classes and functions, None for nothing."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin in (Union, types.UnionType):
+        kinds = tuple(kind for kind in map(_plain, inner) if kind is not None)
+        return Union[kinds] if kinds else None  # noqa: UP007  (a union of a tuple)
+    if annotation in _SCALARS or origin is Literal:
+        return annotation
+    if origin in _CONTAINERS:
+        reduced = tuple(kind if kind is Ellipsis else _plain(kind) for kind in inner)
+        return None if None in reduced else origin[reduced]
+    return annotation if annotation in _CONTAINERS else None
 
 
 def _bases(annotation: Any) -> list[type]:
@@ -67,10 +108,11 @@ def _bases(annotation: Any) -> list[type]:
 
     Beside a class of ours a callable is a function of the user's, and its result no choice.
     """
-    kinds = _alternatives(annotation)
+    kinds = alternatives(annotation)
     ours = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Declared)]
     returned = [get_args(kind)[-1] for kind in kinds if get_origin(kind) is Callable]
-    return ours or [kind for kind in returned if isinstance(kind, type)]
+    classes = [kind for kind in returned if isinstance(kind, type)]
+    return ours or [kind for kind in classes if kind.__module__ != "builtins"]
 
 
 def described(annotation: Any) -> str:
@@ -80,19 +122,24 @@ def described(annotation: Any) -> str:
         >>> from pyrovae.schedules import Schedule
         >>> described(tuple[int, ...]), described(float | Schedule | None)
         ('a list of integers', 'a number or null or a Schedule')
+        >>> described(tuple[float, float])
+        'a list of 2 numbers'
     """
     words = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
-    words[type(None)] = "null"
+    words |= {type(None): "null", Any: "a value", Path: "a path"}
     parts = []
-    for kind in _alternatives(annotation):
+    for kind in alternatives(annotation):
         origin, inner = get_origin(kind), get_args(kind)
         if origin is Literal:
             parts.append("one of " + ", ".join(map(repr, inner)))
-        elif origin in (list, tuple) and inner:
+        elif isinstance(origin, type) and issubclass(origin, Iterable) and inner:
             many = {int: "integers", float: "numbers", str: "strings"}.get(inner[0], "values")
-            parts.append(f"a list of {many}")
-        elif not _bases(kind):
-            parts.append(words.get(kind) or str(getattr(kind, "__name__", kind)))
+            fixed = origin is tuple and inner[-1] is not Ellipsis
+            parts.append(f"a list of {f'{len(inner)} ' if fixed else ''}{many}")
+        elif origin is Callable:
+            parts += [] if _bases(kind) else ["a function"]
+        elif kind in words:
+            parts.append(words[kind])
     names = [base.__name__ for base in _bases(annotation)]
     parts += [f"{'an' if name[0] in 'AEIOU' else 'a'} {name}" for name in names]
     return " or ".join(parts)
@@ -100,7 +147,7 @@ def described(annotation: Any) -> str:
 
 def literals(annotation: Any) -> list[str]:
     """Return the words that an annotation lists."""
-    kinds = [kind for kind in _alternatives(annotation) if get_origin(kind) is Literal]
+    kinds = [kind for kind in alternatives(annotation) if get_origin(kind) is Literal]
     return [value for kind in kinds for value in get_args(kind) if isinstance(value, str)]
 
 
