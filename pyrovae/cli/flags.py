@@ -11,6 +11,7 @@ from typing import Any
 
 from pyrovae.cli.errors import UsageError
 from pyrovae.config import Written
+from pyrovae.spelling import nearest
 
 _LONG_FORM = ("class_path", "init_args")  # jsonargparse's own, accepted in flags as well
 
@@ -58,20 +59,21 @@ def lex(
         word = rest.pop(0)
         name, equals, value = word.removeprefix("--").partition("=")
         name = name.replace("-", "_")
-        if not word.startswith("--") or not name:
+        if not word.startswith("--") or not all(name.split(".")):
             problems.append(
                 f"unexpected {word!r}: a value follows its flag, a list is one word [1,2]"
             )
-        elif name in switches:
+            continue
+        if name in switches:
             found.switches.add(name)
-        elif equals:
+            continue
+        if not equals:
+            follows = rest and not rest[0].startswith("--")
+            value = rest.pop(0) if follows else "true" if name in booleans else ""
+        if value:
             found.values.append((name, value))
-        elif rest and not rest[0].startswith("--"):
-            found.values.append((name, rest.pop(0)))
-        elif name in booleans:
-            found.values.append((name, "true"))
         else:
-            problems.append(f"--{name}: a value must follow")
+            problems.append(f"--{name}: a value must follow{nearest(name, switches)}")
     if problems:
         raise UsageError(problems)
     return found
@@ -96,7 +98,7 @@ def layer(tree: dict[str, Any], flags: Sequence[tuple[str, str]]) -> dict[str, A
 
 def over(old: Any, new: Any) -> Any:
     """Return what stands where `new` was written over `old`."""
-    if isinstance(new, str) and isinstance(old, Written):
+    if new and isinstance(new, str) and isinstance(old, Written):
         new = Written(new)
     if not isinstance(new, Written):
         return new

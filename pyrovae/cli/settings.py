@@ -99,9 +99,9 @@ def read_settings(flags: Flags, *, allow: Iterable[str] = ()) -> dict[str, Any]:
     for name in flags.take("config"):
         for key, value in _file(Path(name).expanduser()).items():
             word = key == "data" and isinstance(value, str)
-            tree[key] = over(tree.get(key), source_tree(value) if word else value)
+            tree[key] = over(tree.get(key), source_tree(value, allow=allow) if word else value)
     for name in flags.take("data"):
-        tree["data"] = over(tree["data"], source_tree(name))
+        tree["data"] = over(tree["data"], source_tree(name, allow=allow))
     tree = layer(tree, flags.values)
     whole, problems = complete(
         tree, arguments(options), allow=allow, linked=(*LINKED, "likelihood")
@@ -129,7 +129,7 @@ def read_source(name: str, *, allow: Iterable[str] = ()) -> Source:
         UsageError: there is no such source.
     """
     schema = {"data": arguments(options)["data"]}
-    whole, problems = complete({"data": source_tree(name)}, schema, allow=allow)
+    whole, problems = complete({"data": source_tree(name, allow=allow)}, schema, allow=allow)
     if problems:
         raise UsageError(problems)
     source: Source = from_tree(whole["data"], allow=allow, expected=Source, path="data")
@@ -216,20 +216,27 @@ def _made(made: type, given: dict[str, Any], first: Any) -> Any:
     return made(first, **given)
 
 
-def source_tree(name: str) -> Written:
+def source_tree(name: str, *, allow: Iterable[str] = ()) -> Written:
     """Return what a word after `--data` stands for: a class, with an argument where it is a path.
+
+    Arguments:
+        name: the word.
+        allow: packages beside pyrovae whose classes may be named.
 
     Raises:
         UsageError: it stands for nothing.
     """
     path = Path(name)
-    dotted = "." in name and all(word.isidentifier() for word in name.split("."))
-    if dotted and path.suffix.lower() not in SUFFIXES and not path.exists():
+    words = name.split(".")
+    dotted = len(words) > 1 and all(map(str.isidentifier, words))
+    own = dotted and path.suffix.lower() not in SUFFIXES and not path.exists()
+    if own and (words[0] in allow or not words[-1].islower()):
         return Written(name)  # a class of the user's own
     try:
         source, given = meaning(name)
     except ValueError as error:
-        raise UsageError([f"data: {error}"]) from error
+        hint = f"; a class of your own needs --allow {words[0]}" if own else ""
+        raise UsageError([f"data: {error}{hint}"]) from error
     return Written(source.__name__, given)
 
 
