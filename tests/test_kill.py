@@ -23,7 +23,7 @@ write = checkpoints.write_tensors
 def slowly(tensors, file):
     names = list(tensors)
     write({name: tensors[name] for name in names[: len(names) // 2]}, file)
-    time.sleep(0.8)
+    time.sleep(3.0)
     write(tensors, file)
 
 if sys.argv.pop(1) == "slow":

@@ -23,6 +23,7 @@ def pack(value: Any) -> tuple[Any, dict[str, Tensor]]:
         TypeError: something else is in it; the message says what and where.
 
     Example:
+        >>> import torch
         >>> plain, tensors = pack({"lr": (0.5, float("inf")), 3: torch.zeros(2)})
         >>> unpack(plain, tensors)
         {'lr': (0.5, inf), 3: tensor([0., 0.])}

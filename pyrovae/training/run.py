@@ -95,9 +95,9 @@ class Run:
 
     def __call__(self) -> History:
         """Train to the end and leave the weights to keep in the model."""
-        for callback in self.callbacks:
-            callback.on_start(self)
         try:
+            for callback in self.callbacks:
+                callback.on_start(self)
             self._checkpoint()
             while self.epoch < self.epochs and not self.history.stopped:
                 self._train_epoch()
