@@ -81,7 +81,8 @@ def run(words: Sequence[str]) -> int:
             _evaluate(model, splits.test, tree, folder)
         if tree["report"]:
             _report(folder, allow)
-    print(f"\nThe run is in {folder}. Next: pyrovae sample {folder}, pyrovae evaluate {folder}")
+    verbs = ("sample", "reconstruct", "encode")
+    print(f"\nThe run is in {folder}. Next: {', '.join(f'pyrovae {v} {folder}' for v in verbs)}")
     return 0 if history.failure is None else FAILED
 
 
