@@ -80,7 +80,7 @@ def _draw_images(folder: Path) -> None:
     """What a reader would have: pictures of several sizes, in colour."""
     folder.mkdir()
     generator = np.random.default_rng(0)
-    for number in range(20):
+    for number in range(90):
         height, width = generator.integers(33, 60, size=2)
         pixels = generator.integers(0, 256, size=(height, width, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.png")

@@ -64,7 +64,8 @@ def run(words: Sequence[str]) -> int:
     objective = from_tree(tree["objective"], allow=allow, expected=Objective, path="objective")
     with random_state(tree["seed"]):  # the constructors draw the starting values
         model = from_tree(tree["model"], allow=allow, expected=Model, path="model")
-    splits = source.load()
+    with notes():
+        splits = source.load()
     folder, made = (
         new_folder(out, name=source.short_name)
         if resumed is None
