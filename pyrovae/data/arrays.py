@@ -122,9 +122,10 @@ class Arrays(Source):
         return Path(self.path).expanduser()
 
     def _read(self) -> dict[str, Tensor]:
+        arrays = read_file(self._file, self.key)
         try:
-            return checked(read_file(self._file, self.key))
-        except TypeError as error:  # an array of text, say, is a fault of the file
+            return checked(arrays)
+        except (TypeError, ValueError) as error:  # an array of text, say, is a fault of the file
             raise ValueError(f"{self.path}: {error}") from error
 
 
