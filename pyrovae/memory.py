@@ -5,15 +5,15 @@ from contextlib import contextmanager
 
 import torch
 
+_SAID = ("can't allocate memory", "out of memory", "Storage size calculation overflowed")
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error of Python or of torch, on any device, means too little memory."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     text = str(error)
-    return isinstance(error, RuntimeError) and (
-        "can't allocate memory" in text or "out of memory" in text
-    )
+    return isinstance(error, RuntimeError) and any(words in text for words in _SAID)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ BYTES = 15 * 1024
 _COMMON = {"declared", "context", "heads", "numeric", "schedules"}
 _PART = _COMMON | {"distributions", "objectives"}
 _MODEL = _PART | {"networks", "data", "priors", "likelihoods", "posteriors", "scopes"}
+_MODEL |= {"blame", "memory"}
 _CONFIG = _MODEL | {"models", "spelling"}
 _SAVING = _CONFIG | {"config", "files", "memory", "tensor_files"}
 _RUN = _SAVING | {"saving"}
@@ -42,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "heads": {"declared", "numeric"},
     "schedules": {"declared", "numeric"},
     "files": set(),
+    "blame": {"memory"},
     "numeric": set(),
     "spelling": set(),
     "memory": set(),

@@ -173,7 +173,7 @@ def test_check_says_what_is_wrong(likelihood: Any, value: float, said: str) -> N
     with pytest.raises(ValueError, match=said):
         vae.check({"x": x})
     vae.check({"x": x, "observed": x == 1.0})  # what is not observed does not matter
-    with pytest.raises(ValueError, match=r"x of shape \[batch, 2\]; got \[3, 2, 1\]"):
+    with pytest.raises(ValueError, match=r"x of shape \[batch, 2\]; got \[batch, 2, 1\]"):
         vae.check({"x": x.unsqueeze(-1)})
 
 

@@ -209,11 +209,15 @@ def maker(tree: dict[str, Any] | None, *, allow: Iterable[str] = ()) -> Callable
 
 def _made(made: type, given: dict[str, Any], first: Any) -> Any:
     """Make an optimiser or a scheduler, an optimiser fused where torch can, as `fit` does."""
+    shown = ", ".join(f"{name}={value!r}" for name, value in given.items())
     fusable = "fused" in signature(made).parameters and "fused" not in given
     if fusable and not {"foreach", "differentiable"} & set(given):
         kinds = {parameter.device.type for parameter in first}
         given = {**given, "fused": kinds <= {"cpu", "cuda"} or None}
-    return made(first, **given)
+    try:
+        return made(first, **given)
+    except Exception as error:  # torch's own words on values that were checked for their kind only
+        raise ValueError(f"{made.__name__}({shown}) cannot be made: {error}") from error
 
 
 def source_tree(name: str, *, allow: Iterable[str] = ()) -> Written:

@@ -12,6 +12,7 @@ from typing import Any, get_args, get_origin
 from pyrovae.config.names import find_class, find_function, public_path
 from pyrovae.config.signature import arguments, missing
 from pyrovae.declared import Declared, arguments_of
+from pyrovae.memory import is_out_of_memory
 from pyrovae.spelling import nearest
 
 DEPTH = 32  # no honest configuration is nested so deeply
@@ -168,12 +169,21 @@ def _made_object(
         made[name] = list(item) if listed else item
     try:
         return maker(**made)
-    except (TypeError, ValueError, OSError) as error:
+    except (TypeError, ValueError, OSError, MemoryError) as error:
         if not path:
             raise
-        raise type(error)(f"{path}: {error}") from error
+        if isinstance(error, OSError):
+            raise type(error)(f"{path}: {error}") from error
+        kinds = (TypeError, ValueError, MemoryError)  # a subclass may not be made of one text
+        kind = next(kind for kind in kinds if isinstance(error, kind))
+        raise kind(f"{path}: {error}") from error
     except Exception as error:  # whatever values from a stranger may do in a constructor
-        raise ValueError(f"{_where(path)}{maker.__name__} cannot be made: {error}") from error
+        call = f"{maker.__name__}({', '.join(f'{name}={value!r}' for name, value in made.items())})"
+        if is_out_of_memory(error):
+            raise MemoryError(f"{_where(path)}out of memory in {call}; lower its sizes") from error
+        raise ValueError(
+            f"{_where(path)}{call} cannot be made: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _single(tree: dict[str, Any], key: str, path: str) -> str:

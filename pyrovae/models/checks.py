@@ -4,14 +4,17 @@ Both are made once, on the distributions themselves: the parts are called with r
 batch of two, and what comes back is compared.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, constraints
+from torch.distributions import Distribution
 
+from pyrovae.blame import blamed
 from pyrovae.context import Context
+from pyrovae.models.support import elementwise, in_words, inside, is_bounded, support_of
+from pyrovae.networks import Folded
 
 Part = TypeVar("Part")
 
@@ -101,7 +104,7 @@ def check_parts(vae: Any) -> None:
 
 
 def _check_latent(vae: Any) -> None:
-    raw = vae.encoder_network(torch.zeros(2, *vae.event_shape))
+    raw = _run(vae.encoder_network)
     q = _called(vae.posterior, raw, Context())
     p = _called(vae.prior, Context(encode=vae.encode))
     shape = tuple(vae.prior.event_shape)
@@ -113,23 +116,32 @@ def _check_latent(vae: Any) -> None:
             f"gradient (has_rsample is False); return a reparameterised or relaxed family"
         )
     draws = q.sample(torch.Size((_DRAWS,)))
-    inside = _inside(p, draws)
-    if not bool(inside) or (_bounded(p) and not _bounded(q)):
+    if not inside(p, draws) or (is_bounded(p) and not is_bounded(q)):
         raise ValueError(
             f"prior {vae.prior!r} and posterior {vae.posterior!r} do not fit: the posterior can "
-            f"draw z outside the prior's support ({_support(q)} against {_support(p)}), so the KL "
-            f"would be infinite; choose two parts of one support"
+            f"draw z outside the prior's support ({in_words(support_of(q))} against "
+            f"{in_words(support_of(p))}), so the KL would be infinite; choose two parts of one "
+            f"support"
         )
 
 
 def _check_observed(vae: Any) -> None:
-    raw = vae.decoder_network(torch.zeros(2, *vae.prior.event_shape))
+    raw = _run(vae.decoder_network)
     p = _called(vae.likelihood, raw, Context())
     _require_shape(vae.likelihood, p, batches=[(2,)], event_shape=vae.event_shape)
 
 
+def _run(network: Folded) -> Tensor:
+    """Return what a network makes of a batch of two."""
+    inputs = torch.zeros(2, *network.in_shape)
+    with blamed(f"{network.owner} {network.description} on input of shape {list(inputs.shape)}"):
+        outputs: Tensor = network(inputs)
+    return outputs
+
+
 def _called(part: nn.Module, *args: Any) -> Distribution:
-    returned = part(*args)
+    with blamed(f"{part!r}, called for a batch of 2"):
+        returned = part(*args)
     if not isinstance(returned, Distribution):
         raise TypeError(
             f"{part!r} returned {type(returned).__name__}; expected a Pyro distribution"
@@ -159,33 +171,6 @@ def _require_shape(
         )
 
 
-def _inside(distribution: Distribution, value: Tensor) -> Tensor:
-    """Return whether all values lie in the support, true where the support is not stated."""
-    try:
-        support: Any = distribution.support
-    except NotImplementedError:
-        return torch.tensor(True)
-    return support.check(value).all()
-
-
-def _bounded(distribution: Distribution) -> bool:
-    """Return whether the support is stated and less than all real numbers."""
-    try:
-        support: Any = distribution.support
-    except NotImplementedError:
-        return False
-    while hasattr(support, "base_constraint"):
-        support = support.base_constraint
-    return support is not constraints.real
-
-
-def _support(distribution: Distribution) -> str:
-    try:
-        return str(distribution.support).removesuffix("()")
-    except NotImplementedError:
-        return "not stated"
-
-
 def _require_masking(likelihood: Any, raw: Tensor) -> None:
     """Raise ValueError where a likelihood scores what is not observed, a stand-in's value."""
     x = torch.full(tuple(likelihood.event_shape), likelihood.fill).to(raw)
@@ -199,14 +184,18 @@ def _require_masking(likelihood: Any, raw: Tensor) -> None:
         )
 
 
+def _batched(shape: Sequence[int]) -> str:
+    return f"[{', '.join(map(str, ('batch', *shape)))}]"
+
+
 def check_data(vae: Any, batch: Mapping[str, Tensor]) -> None:
     """Raise ValueError where x has another shape or lies outside the likelihood's support."""
     x = batch["x"]
     likelihood = vae.likelihood
     if tuple(x.shape[1:]) != vae.event_shape:
         raise ValueError(
-            f"{likelihood!r} expects x of shape [batch, {', '.join(map(str, vae.event_shape))}]; "
-            f"got {list(x.shape)}"
+            f"{likelihood!r} expects x of shape {_batched(vae.event_shape)}; "
+            f"got {_batched(x.shape[1:])}"
         )
     observed = batch.get("observed")
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -218,21 +207,19 @@ def check_data(vae: Any, batch: Mapping[str, Tensor]) -> None:
     if observed is not None:
         known = torch.where(observed, known, likelihood.fill)
     support = distribution.support
-    base = support
-    while hasattr(base, "base_constraint"):
-        base = base.base_constraint
-    elementwise = base.event_dim == 0
-    inside = (base if elementwise else support).check(known)
-    if elementwise:
-        inside = inside & known.isfinite()
-    if observed is not None and elementwise:
-        inside = inside | ~observed
-    if bool(inside.all()):
+    element = elementwise(support)
+    alone = element.event_dim == 0
+    right = (element if alone else support).check(known)
+    if alone:
+        right = right & known.isfinite()
+    if observed is not None and alone:
+        right = right | ~observed
+    if bool(right.all()):
         return
-    row = torch.nonzero(~inside)[0]
+    row = torch.nonzero(~right)[0]
     value = known[tuple(row)]
     shown = f"{value.item():g}" if value.dim() == 0 else f"a value of shape {tuple(value.shape)}"
     raise ValueError(
         f"{likelihood!r} cannot score x[{', '.join(map(str, row.tolist()))}] = {shown} "
-        f"(support: {str(support).removesuffix('()')}): {likelihood.remedy()}"
+        f"(support: {in_words(support)}): {likelihood.remedy()}"
     )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pyrovae.context import Context
 from pyrovae.likelihoods import Likelihood
+from pyrovae.memory import memory_advice
 from pyrovae.models.checks import check_data, check_parts, claim, require_attributes, require_part
 from pyrovae.models.model import Model
 from pyrovae.models.program import program
@@ -18,6 +19,8 @@ from pyrovae.numeric import is_count, limit
 from pyrovae.posteriors import Posterior
 from pyrovae.priors import Prior
 from pyrovae.scopes import evaluation_mode, frozen_tensors
+
+_LESS = "lower the widths of the networks or the sizes of the parts"
 
 
 class VAE(Model):
@@ -43,6 +46,7 @@ class VAE(Model):
     Raises:
         TypeError: an argument is not such a part.
         ValueError: the parts do not fit one another; the message names both.
+        MemoryError: the networks do not fit into memory.
 
     Example:
         >>> from pyrovae.likelihoods import Bernoulli
@@ -80,16 +84,18 @@ class VAE(Model):
         for part in (prior, likelihood, posterior):
             claim(part, latent_shape, self.event_shape)
         posterior.event_shape = latent_shape
-        prior.bind(self.event_shape)
-        posterior.bind(self.event_shape)
-        likelihood.bind(latent_shape)
-        self.encoder_network = Folded(
-            encoder, self.event_shape, posterior.head.out_shape(latent_shape), owner="the encoder"
-        )
-        self.decoder_network = Folded(
-            decoder, latent_shape, likelihood.head.out_shape(self.event_shape), owner="the decoder"
-        )
-        check_parts(self)
+        encoded, decoded = posterior.head, likelihood.head
+        with memory_advice(lambda: f"building a VAE of {prior!r} for {likelihood!r}; {_LESS}"):
+            prior.bind(self.event_shape)
+            posterior.bind(self.event_shape)
+            likelihood.bind(latent_shape)
+            self.encoder_network = Folded(
+                encoder, self.event_shape, encoded.out_shape(latent_shape), owner="the encoder"
+            )
+            self.decoder_network = Folded(
+                decoder, latent_shape, decoded.out_shape(self.event_shape), owner="the decoder"
+            )
+            check_parts(self)
 
     @program
     def model(
@@ -145,13 +151,17 @@ class VAE(Model):
         Arguments:
             n: how many.
             mean: return E[x | z] at each draw of z instead of a draw of x.
+
+        Raises:
+            ValueError: n is not a count.
+            MemoryError: so many do not fit into memory.
         """
         if not is_count(n, least=0):
             raise ValueError(f"sample expects n to be a whole number of draws{limit(n)}; got {n!r}")
-        with evaluation_mode(self):
+        with evaluation_mode(self), memory_advice(lambda: f"drawing {n} data; draw fewer at once"):
             z = self.prior(Context(encode=self._encode_frozen)).sample((max(n, 1),))[:n]
             x_given_z = self.decode(z)  # a mixture cannot draw none: torch.multinomial refuses
-        return x_given_z.mean if mean else x_given_z.sample()
+            return x_given_z.mean if mean else x_given_z.sample()
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor, *, observed: Tensor | None = None) -> Tensor:

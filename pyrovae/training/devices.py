@@ -1,5 +1,6 @@
 """Devices: the one that a name stands for, as Lightning Fabric finds it."""
 
+import torch
 from lightning_fabric import Fabric
 
 _KNOWN = ("auto", "cpu", "cuda", "gpu", "mps")
@@ -18,15 +19,26 @@ def fabric_of(device: str) -> Fabric:
         >>> fabric_of("cpu").device
         device(type='cpu')
     """
-    accelerator, _, number = str(device).partition(":")
-    if accelerator not in _KNOWN or not (number == "" or number.isdigit()):
-        raise ValueError(f"device expects one of {_KNOWN} or such as 'cuda:1'; got {device!r}")
+    accelerator, colon, number = str(device).partition(":")
+    numbered = number.isdecimal() and accelerator in ("cuda", "gpu")
+    if accelerator not in _KNOWN or (colon and not numbered):
+        raise ValueError(
+            f"device expects one of {', '.join(_KNOWN)}, or a numbered one such as cuda:1; "
+            f"got {device!r}"
+        )
     try:
         fabric = Fabric(accelerator=accelerator, devices=[int(number)] if number else 1)
-    except (RuntimeError, ValueError, ImportError) as error:
-        raise ValueError(f"device {device!r} cannot be used here: {error}") from error
+    except Exception as error:  # Fabric's own kinds of errors differ between devices
+        raise ValueError(
+            f"device {device!r} cannot be used here: there are {', '.join(_present())}"
+        ) from error
     if fabric.world_size > 1:
         raise ValueError(
             f"fit trains in one process and was started in {fabric.world_size}; start it once"
         )
     return fabric
+
+
+def _present() -> list[str]:
+    cuda = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return ["cpu", *cuda, *(["mps"] if torch.backends.mps.is_available() else [])]

@@ -11,7 +11,8 @@ import torch
 
 from pyrovae.config import to_tree
 from pyrovae.data import Data, DataLike, Source, TensorData, as_data
-from pyrovae.files import write_text
+from pyrovae.files import make_folder, write_text
+from pyrovae.memory import memory_advice
 from pyrovae.models import Pair, Programs
 from pyrovae.objectives import ELBO
 from pyrovae.saving import save
@@ -21,6 +22,7 @@ from pyrovae.training.checkpoints import SHARE, Checkpoints, read_checkpoint
 from pyrovae.training.checks import check_hooks, check_patience, check_settings, clamp_batch
 from pyrovae.training.devices import fabric_of
 from pyrovae.training.history import HISTORY, History
+from pyrovae.training.last_batch import check_last_batch
 from pyrovae.training.losses import Loss
 from pyrovae.training.optimisation import (
     Average,
@@ -36,6 +38,7 @@ from pyrovae.training.state import restore
 Precision = Literal["32-true", "bf16-mixed"]
 
 _DTYPES = {"32-true": None, "bf16-mixed": torch.bfloat16}
+_ADVICE = "running the model once; lower the particles of {!r}, or the sizes of the networks"
 _PREPARED_ROWS = 10_000
 _PREPARED_NUMBERS = 2**24
 
@@ -131,6 +134,8 @@ def fit(
         epochs=epochs, batch_size=batch_size, warmup=warmup, clip=clip, patience=patience,
         ema=ema, seed=seed, checkpoint_share=checkpoint_share,
     )  # fmt: skip
+    if precision not in _DTYPES:
+        raise ValueError(f"precision expects one of {sorted(_DTYPES)}; got {precision!r}")
     check_hooks(optimizer=optimizer, scheduler=scheduler, callbacks=callbacks)
     pair = Pair(model)
     state = None if resume is None else read_checkpoint(Path(resume))
@@ -140,26 +145,31 @@ def fit(
     loss = Loss(ELBO() if objective is None else objective, pair)
     train, valid = _splits(data, valid)
     check_patience(patience, valid)
-    if precision not in _DTYPES:
-        raise ValueError(f"precision expects one of {sorted(_DTYPES)}; got {precision!r}")
-    fabric = fabric_of(device)
-    loss.to(fabric.device)
+    place = fabric_of(device).device
+    loss.to(place)
     parameters = trainable(loss)
-    with random_state(seed, device=fabric.device):
+    with random_state(seed, device=place):
         order_seed = _order_seed(seed, state)
-        _prepare(pair, train, valid, None if state else order_seed, fabric.device)
-        method = _rehearse(loss, train, fabric.device)
+        _check(pair, train, valid, place)
+        batch_size = clamp_batch(batch_size, train)
+        with memory_advice(lambda: _ADVICE.format(loss.objective)):
+            method = _rehearse(loss, train, place)
+            check_last_batch(loss, train, batch_size, place)
         made = make_optimizer(parameters, optimizer)
+        scheduled = make_scheduler(made, scheduler, warmup)
         hooks = [*callbacks]
         folder = None if out is None else Path(out)
         if folder is not None:
+            make_folder(folder)
             hooks.insert(0, MetricsFile(folder / "metrics.jsonl"))
         if progress:
             hooks.append(ProgressBar())
+        if state is None:  # last, so that a call that is refused leaves the model as it was
+            _prepare(pair, train, order_seed, place)
         run = Run(
             plan=Plan(
                 epochs=epochs,
-                batch_size=clamp_batch(batch_size, train),
+                batch_size=batch_size,
                 seed=order_seed,
                 clip=clip,
                 patience=patience,
@@ -168,13 +178,13 @@ def fit(
             loss=loss,
             parameters=parameters,
             optimizer=made,
-            scheduler=make_scheduler(made, scheduler, warmup),
+            scheduler=scheduled,
             average=None if ema is None else Average(parameters, decay=ema),
             train=train,
             valid=valid,
             callbacks=hooks,
             checkpoints=_checkpoints(folder, checkpoint_share),
-            device=fabric.device,
+            device=place,
         )
         run.history.kl = method
         if state is not None:
@@ -214,28 +224,41 @@ def _splits(data: DataLike, valid: DataLike | None) -> tuple[Data, Data | None]:
         data = splits.train
     if isinstance(valid, Source):
         valid = valid.load().valid
-    return as_data(data), None if valid is None else as_data(valid)
+    train = as_data(data)
+    if valid is None:
+        return train, None
+    held = as_data(valid)
+    if held.event_shape != train.event_shape:
+        raise ValueError(
+            f"valid holds x of shape {held.event_shape} and the training data x of shape "
+            f"{train.event_shape}; give validation data of the same shape"
+        )
+    return train, held
 
 
-def _prepare(
-    pair: Pair, train: Data, valid: Data | None, seed: int | None, device: torch.device
-) -> None:
-    """Check the data against the likelihood, then let the model set its starting values.
+def _rows(data: Data) -> int:
+    """Return how many rows are looked at in one go."""
+    numbers = math.prod(data.event_shape) or 1
+    return max(1, min(_PREPARED_ROWS, _PREPARED_NUMBERS // numbers))
 
-    Without a seed they are not set, since a checkpoint has them.
-    """
-    numbers = math.prod(train.event_shape) or 1
-    rows = max(1, min(_PREPARED_ROWS, _PREPARED_NUMBERS // numbers))
+
+def _check(pair: Pair, train: Data, valid: Data | None, device: torch.device) -> None:
+    """Check the data against the likelihood."""
     for split in (train, valid):
         if split is None:
             continue
-        for batch in split.batches(batch_size=rows, device=device):
+        for batch in split.batches(batch_size=_rows(split), device=device):
             pair.check(batch)
             if not isinstance(split, TensorData) or split.transform is not None:
                 break  # what is drawn anew, or read from elsewhere, is checked on one batch
-    if seed is not None and not pair.prepared:
+
+
+def _prepare(pair: Pair, train: Data, seed: int, device: torch.device) -> None:
+    """Let the model set its starting values from data, once in its life."""
+    if not pair.prepared:
         order = torch.Generator().manual_seed(seed)
-        pair.prepare(next(train.batches(batch_size=rows, generator=order, device=device)))
+        batches = train.batches(batch_size=_rows(train), generator=order, device=device)
+        pair.prepare(next(batches))
 
 
 def _rehearse(loss: Loss, train: Data, device: torch.device) -> Mapping[str, str]:

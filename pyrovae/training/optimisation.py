@@ -1,5 +1,6 @@
 """Optimisation: the default optimiser, the warm-up of its rate, and weight averaging."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from inspect import signature
@@ -8,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LinearLR, LRScheduler, SequentialLR
+
+from pyrovae.blame import blamed
 
 MakeOptimizer = Callable[[Sequence[nn.Parameter]], Optimizer]
 MakeScheduler = Callable[[Optimizer], LRScheduler]
@@ -43,13 +46,22 @@ def make_optimizer(
 
     Raises:
         TypeError: what was made is no optimiser, or its steps need more than a gradient.
+        ValueError: it cannot be made, its rate is not finite, or it is of other parameters.
     """
-    made = (optimizer or default_optimizer)(parameters)
+    with blamed("optimizer"):
+        made = (optimizer or default_optimizer)(parameters)
     if not isinstance(made, Optimizer):
         raise TypeError(
             f"optimizer expects a function that returns a torch optimiser; it returned {made!r}"
         )
     _require_plain_step(made, "optimizer")
+    _require_rates(made)
+    held = {id(parameter) for group in made.param_groups for parameter in group["params"]}
+    if not held & {id(parameter) for parameter in parameters}:
+        raise ValueError(
+            f"optimizer {type(made).__name__} holds none of the model's parameters; make it of "
+            f"those that it is called with, such as lambda p: Adam(p, lr=1e-3)"
+        )
     return made
 
 
@@ -72,14 +84,40 @@ def make_scheduler(
     return SequentialLR(optimizer, [rise, later], milestones=[warmup])
 
 
+def shown(scheduler: LRScheduler | None) -> str:
+    """Return a scheduler as the call that may have made it, as far as it keeps its arguments.
+
+    Example:
+        >>> from torch.optim.lr_scheduler import StepLR
+        >>> shown(StepLR(default_optimizer([nn.Parameter(torch.zeros(1))]), step_size=5))
+        'StepLR(step_size=5, gamma=0.1)'
+    """
+    kept = vars(scheduler)
+    names = [name for name in signature(type(scheduler)).parameters if name != "last_epoch"]
+    values = {name: kept[name] for name in names if isinstance(kept.get(name), int | float | str)}
+    call = ", ".join(f"{name}={value!r}" for name, value in values.items())
+    return f"{type(scheduler).__name__}({call})"
+
+
 def _scheduled(optimizer: Optimizer, scheduler: MakeScheduler) -> LRScheduler:
-    made = scheduler(optimizer)
+    with blamed("scheduler"):
+        made = scheduler(optimizer)
     if not isinstance(made, LRScheduler):
         raise TypeError(
             f"scheduler expects a function that returns a torch scheduler; it returned {made!r}"
         )
     _require_plain_step(made, "scheduler")
     return made
+
+
+def _require_rates(made: Optimizer) -> None:
+    """Raise ValueError where a rate would make all parameters nan in one step."""
+    for group in made.param_groups:
+        rate = float(group.get("lr", 0.0))
+        if not math.isfinite(rate):
+            raise ValueError(
+                f"optimizer {type(made).__name__} has the rate lr={rate}; expected a finite number"
+            )
 
 
 def _require_plain_step(made: Optimizer | LRScheduler, name: str) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from pyrovae.blame import blamed
 from pyrovae.data import Data
 from pyrovae.memory import memory_advice
 from pyrovae.networks import autocast, train_mode
@@ -22,7 +23,7 @@ from pyrovae.training.guard import Guard
 from pyrovae.training.history import History, Record
 from pyrovae.training.losses import Loss
 from pyrovae.training.metrics import Mean
-from pyrovae.training.optimisation import Average
+from pyrovae.training.optimisation import Average, shown
 from pyrovae.training.state import random_states, set_random_states, state_of
 
 _READ = 256  # steps after which the guard is read, and a bad step noticed
@@ -169,9 +170,11 @@ class Run:
             (loss / size).backward()
             if self.plan.clip is not None:
                 nn.utils.clip_grad_norm_(self.parameters, self.plan.clip)
-            self.guard.step(loss)
+            with blamed(lambda: f"optimizer {type(self.optimizer).__name__}"):
+                self.guard.step(loss)
         if self.scheduler is not None:
-            self.scheduler.step()
+            with blamed(lambda: f"scheduler {shown(self.scheduler)} in step {self.step + 1}"):
+                self.scheduler.step()
         if self.average is not None:
             self.average.update(self.guard.share)
         self.step += 1
