@@ -2,15 +2,19 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import NoReturn
 
 from pyrovae.cli.errors import UsageError
+from pyrovae.numeric import is_count, is_seed, limit
 from pyrovae.spelling import nearest
 
 SPLITS = ("train", "valid", "test")
 ALL = "all"
+_NO_CHOICE = re.compile(r"invalid choice: '?(.*?)'? \(choose from")  # argparse's words
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -45,6 +49,9 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
+        absent = [action for action in self._actions if action.required]
+        if absent and "required" in message:
+            message = f"{absent[0].metavar} is missing: {absent[0].help}"
         raise UsageError([message])
 
     def read(self, words: Sequence[str]) -> argparse.Namespace | None:
@@ -56,7 +63,7 @@ class Parser(argparse.ArgumentParser):
         try:
             found, unknown = self.parse_known_args(list(words))
         except argparse.ArgumentError as error:
-            raise UsageError([str(error)]) from error
+            raise UsageError([self._said(error)]) from error
         except SystemExit:
             return None
         flags = [flag for action in self._actions for flag in action.option_strings]
@@ -70,6 +77,19 @@ class Parser(argparse.ArgumentParser):
         if problems:
             raise UsageError(problems)
         return found
+
+    def _said(self, error: argparse.ArgumentError) -> str:
+        """Return what is wrong with one value, in the words of the other verbs."""
+        name, text = error.argument_name or "", error.message
+        if text == "expected one argument":
+            text = "a value must follow"
+        wrong = _NO_CHOICE.match(text)
+        action = next((a for a in self._actions if "/".join(a.option_strings) == name), None)
+        if wrong and action is not None and action.choices is not None:
+            known = [str(choice) for choice in action.choices]
+            hint = nearest(wrong[1], known)
+            text = f"expected one of {', '.join(known)}; got {wrong[1]!r}{hint}"
+        return f"{name}: {text}" if name else text
 
     def takes_run(self, *, several: bool = False) -> None:
         """Take the run folder, or several, as its first words."""
@@ -110,26 +130,37 @@ class Parser(argparse.ArgumentParser):
 
 def positive(text: str) -> int:
     """Return a positive integer, as an argparse type."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a positive integer; got {text}")
+    number = _integer(text)
+    if number is None or not is_count(number):
+        raise argparse.ArgumentTypeError(
+            f"expected a positive integer{limit(number)}; got {text!r}"
+        )
     return number
 
 
 def several(text: str) -> int:
     """Return an integer of at least two, as an argparse type."""
-    number = int(text)
-    if number < 2:
-        raise argparse.ArgumentTypeError(f"expected an integer of at least 2; got {text}")
+    number = _integer(text)
+    if number is None or not is_count(number, least=2):
+        raise argparse.ArgumentTypeError(
+            f"expected an integer of at least 2{limit(number)}; got {text!r}"
+        )
     return number
 
 
 def seed(text: str) -> int:
     """Return what torch can be seeded with, as an argparse type."""
-    number = int(text)
-    if not 0 <= number < 2**63:
-        raise argparse.ArgumentTypeError(f"expected an integer from 0 to 2**63 - 1; got {text}")
+    number = _integer(text)
+    if number is None or not is_seed(number):
+        raise argparse.ArgumentTypeError(f"expected an integer from 0 to 2**63 - 1; got {text!r}")
     return number
+
+
+def _integer(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
+        return None
 
 
 def allowed_packages(given: Sequence[str]) -> tuple[str, ...]:
@@ -137,9 +168,18 @@ def allowed_packages(given: Sequence[str]) -> tuple[str, ...]:
 
     Arguments:
         given: the values of the flag, each one name or several with commas between.
+
+    Raises:
+        UsageError: there is no such package; none is imported to find that out.
     """
     names = tuple(name.strip() for value in given for name in value.split(",") if name.strip())
     here = os.getcwd()
     if names and here not in sys.path:  # an installed command does not look there by itself
         sys.path.append(here)
+    for name in names:
+        if not all(map(str.isidentifier, name.split("."))) or name.endswith(".py"):
+            module = name.removesuffix(".py").replace("/", ".")
+            raise UsageError([f"--allow: expected a package or module, {module}; got {name!r}"])
+        if find_spec(name.partition(".")[0]) is None:
+            raise UsageError([f"--allow: no package {name!r} is installed here, nor in {here}"])
     return names

@@ -73,7 +73,7 @@ def lex(
         if value:
             found.values.append((name, value))
         else:
-            problems.append(f"--{name}: a value must follow{nearest(name, switches)}")
+            problems.append(f"--{name}: a value must follow{nearest(name, switches, cutoff=0.9)}")
     if problems:
         raise UsageError(problems)
     return found

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pyrovae.cli.errors import UsageError
 from pyrovae.cli.flags import Flags
-from pyrovae.cli.run_folder import CONFIG
+from pyrovae.cli.run_folder import CONFIG, require_run
 from pyrovae.spelling import nearest
 
 ALLOWED = ("epochs", "samples", "device", "report", "tensorboard")
@@ -23,9 +23,7 @@ def settings_of_run(flags: Flags, name: str, out: str | None) -> None:
         UsageError: other settings were given.
     """
     folder = Path(name).expanduser()
-    if not folder.is_dir():
-        runs = [str(path.parent) for path in folder.parent.glob(f"*/{CONFIG}")]
-        raise FileNotFoundError(f"there is no run folder {folder}{nearest(str(folder), runs)}")
+    require_run(folder, holding=CONFIG)
     if not (folder / CONFIG).is_file():
         raise FileNotFoundError(
             f"{folder} holds no {CONFIG}, so it is no run of `pyrovae train`; one of "
@@ -39,6 +37,7 @@ def settings_of_run(flags: Flags, name: str, out: str | None) -> None:
                 f"--resume goes on with the settings of {folder}; beside it only "
                 f"{', '.join(f'--{flag}' for flag in ALLOWED)} may be given; "
                 f"got {', '.join(f'--{flag}' for flag in dict.fromkeys(others))}"
+                f"{nearest(others[0], ALLOWED)}"
             ]
         )
     flags.values.insert(0, ("config", str(folder / CONFIG)))

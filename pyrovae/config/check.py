@@ -145,7 +145,7 @@ class _Check:
         wanted = " or ".join(base.__name__ for base in bases)
         if not name:
             return None, f"name a {wanted} first{_known(known)}"
-        if "." not in name:
+        if not all(map(str.isidentifier, name.split("."))) or "." not in name:
             return None, f"no {wanted} is called {name!r}{nearest(name, known) or _known(known)}"
         library = [_package(base) for base in bases if not issubclass(base, Declared)]
         if not allowed(name, (*self.allow, *library)):

@@ -15,6 +15,7 @@ from pyrovae.declared import Declared
 from pyrovae.spelling import nearest
 
 HOME = "pyrovae"
+_LISTED = 12  # names that an error lists at most
 ROOMS = (
     "priors",
     "likelihoods",
@@ -90,15 +91,25 @@ def find(path: str, *, allow: Iterable[str] = ()) -> Any:
     if words[0] == HOME and words[1] not in ROOMS:
         raise ValueError(f"{path!r} is no part: those are in pyrovae.{', '.join(ROOMS)}")
     module, _, name = path.rpartition(".")
-    try:
-        holder = import_module(module)
-    except ImportError as error:
-        raise ValueError(f"{path!r} cannot be imported: {error}") from error
+    holder = _imported(module)
     found = vars(holder).get(name)
     if found is None:
-        known = [key for key, value in vars(holder).items() if isinstance(value, type)]
-        raise ValueError(f"{module} has no {name!r}{nearest(name, known)}")
+        own = [key for key, value in vars(holder).items() if isinstance(value, type)]
+        listed = f"; there are: {', '.join(own[:_LISTED])}" if own else ""
+        raise ValueError(f"{module} has no {name!r}{nearest(name, own) or listed}")
     return found
+
+
+def _imported(name: str) -> types.ModuleType:
+    """Import a module; whatever keeps it from being imported becomes a ValueError."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ValueError(f"{name!r} cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:  # users' own code
+        raise ValueError(
+            f"{name!r} cannot be imported, since it raises {type(error).__name__}: {error}"
+        ) from error
 
 
 def find_class(path: str, *, allow: Iterable[str] = (), expected: type | None = None) -> type:

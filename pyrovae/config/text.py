@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 LARGEST = 1_000_000  # bytes; a configuration is a few thousand
+DEEPEST = 100  # levels; a configuration has a dozen
 
 _NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
 _BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
@@ -34,11 +35,18 @@ class _Loader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: Any = {}  # noqa: RUF012  (as PyYAML declares it)
 
+    depth = 0
+
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
             raise yaml.YAMLError(f"aliases such as *{event.anchor} are not used here")
-        return super().compose_node(parent, index)
+        if self.depth > DEEPEST:
+            raise yaml.YAMLError(f"it is nested too deeply, more than {DEEPEST} levels")
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002  (PyYAML's signature)
         seen = set()
@@ -140,5 +148,7 @@ def read(file: Path) -> Any:
     try:
         content = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is no text: {error}") from error
+        raise ValueError(
+            f"{file} is no configuration: it is no text in UTF-8, from byte {error.start} on"
+        ) from error
     return parse(content, source=str(file))

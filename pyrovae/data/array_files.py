@@ -54,8 +54,12 @@ def read_shape(path: Path, key: str) -> tuple[int, ...]:
 
 
 def _open(path: Path) -> IO[bytes]:
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; expected a {' or '.join(SUFFIXES)} file")
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}: check the path, seen from {Path.cwd()}")
+        beside = [str(file) for file in path.parent.glob("*") if file.suffix.lower() in SUFFIXES]
+        hint = nearest(path, beside) or f": check the path, seen from {Path.cwd()}"
+        raise FileNotFoundError(f"there is no file {path}{hint}")
     return path.open("rb")
 
 
@@ -73,9 +77,10 @@ def _held(archive: zipfile.ZipFile) -> list[str]:
 def _check_key(path: Path, archive: zipfile.ZipFile, key: str) -> None:
     held = _held(archive)
     if key not in held:
+        found = f"the arrays {', '.join(held)}" if held else "no arrays"
         raise ValueError(
-            f"{path} holds the arrays {', '.join(held) or '(none)'}; got key={key!r}"
-            + nearest(key, held)
+            f"{path} holds {found}, and x was to be the array {key!r}; name it by key=... "
+            f"(--data.key)" + nearest(key, held)
         )
 
 

@@ -125,7 +125,7 @@ class Arrays(Source):
         arrays = read_file(self._file, self.key)
         try:
             return checked(arrays)
-        except (TypeError, ValueError) as error:  # an array of text, say, is a fault of the file
+        except (TypeError, ValueError) as error:  # an array of text, too, is a fault of the file
             raise ValueError(f"{self.path}: {error}") from error
 
 

@@ -95,9 +95,14 @@ def _from_array(key: str, array: np.ndarray[Any, Any]) -> Tensor:
             f"may differ in length; make it one rectangular array with numpy.stack"
         )
     if array.dtype.kind not in "biuf" or array.dtype in (np.dtype("u8"), np.dtype("g")):
+        remedy = {
+            "c": "give .real and .imag as two entries of x",
+            "U": "text has to be encoded as numbers first",
+            "S": "text has to be encoded as numbers first",
+        }.get(array.dtype.kind, "convert it with .astype, such as .astype('float32')")
         raise TypeError(
             f"{key} must be an array of booleans, integers or floating numbers that torch has; "
-            f"got dtype {array.dtype}: convert it with .astype"
+            f"got dtype {array.dtype}: {remedy}"
         )
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
@@ -142,10 +147,17 @@ def check_finite(x: Tensor) -> None:
     if not x.is_floating_point():
         return
     wrong = 0
+    where = ""
     for first in range(0, len(x), _ROWS):
-        wrong += int((~torch.isfinite(x[first : first + _ROWS])).sum())
+        bad = ~torch.isfinite(x[first : first + _ROWS])
+        wrong += int(bad.sum())
+        if wrong and not where:
+            row, *rest = torch.nonzero(bad)[0].tolist()
+            place = (first + row, *rest)
+            where = f"x[{', '.join(map(str, place))}] = {x[place].item():g}"
     if wrong:
         raise ValueError(
-            f"x must be finite; got NaN or infinity in {wrong} of {x.numel()} entries: declare "
-            f"missing entries by a boolean 'observed' of the shape of x, False where missing"
+            f"x must be finite; got {where}, and NaN or infinity in {wrong} of {x.numel()} "
+            f"entries: declare missing entries by a boolean 'observed' of the shape of x, False "
+            f"where missing"
         )

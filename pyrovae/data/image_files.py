@@ -83,7 +83,10 @@ def _download(known: Any, name: str, folder: Path) -> None:
         with downloading():
             known(str(folder), train=True, download=True)
     except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
+        reason = str(error).strip().rpartition("\n")[2].strip()  # that of the last mirror
+        for path in (folder / name / "raw", folder / name):
+            with contextlib.suppress(OSError):  # it holds something, or was never made
+                path.rmdir()
         raise FileNotFoundError(
             f"{name} is not in {folder} and cannot be downloaded ({reason}): put the unpacked "
             f"files {', '.join(_FILES)} into {folder / name / 'raw'}, or set the environment "

@@ -60,10 +60,10 @@ def evaluate(model: Programs, data: DataLike, *, samples: int = 1000, seed: int 
     _check_count("samples", samples)
     _check_seed(seed)
     pair = Pair(model)
-    source = data.load().test if isinstance(data, Source) else data
-    if source is None:
+    held = data.load().test if isinstance(data, Source) else data
+    if held is None and data is not None:
         raise ValueError(f"{data!r} keeps no test split: give it test=..., or give data")
-    split = as_data(source)
+    split = as_data(held)  # which says what to do about None
     device = device_of(pair)
 
     def summed(budget: int) -> _Summary:

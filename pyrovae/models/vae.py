@@ -142,6 +142,7 @@ class VAE(Model):
 
     def decode(self, z: Tensor) -> TorchDistributionMixin:
         """Return p(x | z), of batch shape `[*batch]` for z of shape `[*batch, *latent_shape]`."""
+        _require_tensor("z", z)
         return self.likelihood(self.decoder_network(z), Context())
 
     @torch.no_grad()
@@ -209,6 +210,7 @@ class VAE(Model):
         """Return x in the model's precision, with a stand-in where it is not observed."""
         if x is None:
             return None
+        _require_tensor("x", x)
         depth = x.dim() - len(self.event_shape)
         if depth < 0 or tuple(x.shape[depth:]) != self.event_shape:
             raise ValueError(
@@ -222,3 +224,10 @@ class VAE(Model):
             )
         x = x.to(self.decoder_network.offset.dtype)  # bytes, or doubles, in the model's precision
         return x if observed is None else torch.where(observed, x, self.likelihood.fill)
+
+
+def _require_tensor(name: str, value: object) -> None:
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"{name} must be a tensor; got {type(value).__name__}: convert it with torch.as_tensor"
+        )

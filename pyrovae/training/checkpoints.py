@@ -21,6 +21,7 @@ FORMAT = 1
 STATE = "state.json"
 TENSORS = "state.safetensors"
 SHARE = 0.02
+_ANEW = "the run cannot go on: train anew with its settings, into another folder"
 _SHORTEST = 1.0  # seconds between two checkpoints
 
 
@@ -82,10 +83,13 @@ def read_checkpoint(run_folder: Path) -> dict[str, Any]:
     if not found:
         raise FileNotFoundError(f"there is no checkpoint to resume from in {run_folder}")
     latest = found[-1]
+    for name in (STATE, TENSORS):
+        if not (latest / name).is_file():
+            raise ValueError(f"{latest} is damaged, {name} is missing; {_ANEW}")
     try:
         read = json.loads((latest / STATE).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{latest / STATE} is damaged: {error}") from error
+        raise ValueError(f"{latest / STATE} is damaged ({error}); {_ANEW}") from error
     version = read.get("format") if isinstance(read, dict) else None
     if version != FORMAT:
         raise ValueError(
@@ -95,7 +99,7 @@ def read_checkpoint(run_folder: Path) -> dict[str, Any]:
     try:
         return dict(unpack(read["state"], read_tensors(latest / TENSORS)))
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{latest} is damaged: {error}") from error
+        raise ValueError(f"{latest} is damaged ({error}); {_ANEW}") from error
 
 
 def has_checkpoint(run_folder: Path) -> bool:

@@ -163,7 +163,7 @@ def test_refused_files(tmp_path):
     unnamed = Arrays(tmp_path / "a.npz", key="image")
     for ask in (unnamed.load, lambda: unnamed.event_shape):
         with pytest.raises(
-            ValueError, match=r"holds the arrays images; got key='image'; did you mean 'images'"
+            ValueError, match=r"holds the arrays images, .*array 'image'; .*; did you mean 'images'"
         ):
             ask()
     np.save(tmp_path / "o.npy", np.array([{"a": 1}, None]), allow_pickle=True)

@@ -152,7 +152,7 @@ MASK = torch.ones(1, 2, dtype=torch.bool)
         ({"x": torch.zeros(2) * 1j}, TypeError, r"dense tensor of real numbers; got torch.complex"),
         ({"x": torch.eye(2).to_sparse()}, TypeError, r"use \.to_dense\(\)"),
         ({"x": np.array([[1], [2, 3]], dtype=object)}, TypeError, r"array of objects.*numpy.stack"),
-        ({"x": np.array(["a", "b"])}, TypeError, r"got dtype <U1: convert it with \.astype"),
+        ({"x": np.array(["a", "b"])}, TypeError, r"got dtype <U1: text has to be encoded"),
         ({"x": np.ma.masked_array([1.0], [True])}, TypeError, r"mask would be lost.*observed"),
         (
             {"x": torch.zeros(3, 2), "y": torch.zeros(2, dtype=torch.int64)},
