@@ -1,7 +1,7 @@
 """The figure of the README: two priors on the handwritten digits, in docs/figures/digits.png.
 
 Trains the same model with two priors and draws reconstructions, samples and the validation ELBO
-over the epochs. Needs matplotlib (`pip install matplotlib`).
+over the epochs.
 
     python examples/digits_figure.py
 """

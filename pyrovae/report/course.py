@@ -11,6 +11,7 @@ from pyrovae.report.drawing import (
     COLORS,
     INK,
     ORANGE,
+    Margins,
     Picture,
     canvas,
     counted,
@@ -121,7 +122,7 @@ def _bound(record: RunRecord) -> Picture:
 
 
 def _terms(record: RunRecord) -> Picture:
-    figure, axes = canvas(3.6, rows=2)
+    figure, axes = canvas(3.7, rows=2, margins=Margins(down=0.52))
     alts = []
     shown = (("reconstruction", "Reconstruction, E[log p(x | z)]"), ("kl", "KL(q(z | x) || p(z))"))
     for axis, (name, title) in zip(axes, shown, strict=True):

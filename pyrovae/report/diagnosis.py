@@ -28,7 +28,7 @@ def unchecked(facts: Facts) -> list[str]:
     """
     missing = []
     if facts.active is None:
-        missing.append("collapsed units (no evaluation, and too few held-out data)")
+        missing.append("collapsed units (no evaluation, nor a model with enough held-out data)")
     if not facts.train:
         missing.append("the course of training (no metrics.jsonl)")
     elif not facts.valid:

@@ -6,7 +6,6 @@ of them. Colours are replaced by those of the page, so that lines follow its lig
 
 import io
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +36,7 @@ _GLYPH = re.compile(r'(?<= d=")[^"]+(?=" transform="scale\(0\.015625\)")')  # in
 _DEEP = re.compile(r"(\d+\.\d{2})\d+")
 _POINT = re.compile(r"\.\d+")
 _METADATA = ("Date", "Creator", "Format", "Type")
+_BELOW, _BESIDE = 0.27, 0.5  # inches from axes to their names
 _DPI = 170  # of the parts of a figure that are points by the hundred
 
 
@@ -59,13 +59,39 @@ class Picture:
     strip: bool = False
 
 
+@dataclass(frozen=True)
+class Margins:
+    """The room around axes and between them, in inches.
+
+    A layout found by matplotlib takes as long as the drawing itself, so it is given.
+
+    Arguments:
+        left: for the label and the numbers of the vertical axis.
+        right: for a key beside the axes.
+        bottom: for the label and the numbers of the horizontal axis.
+        top: for the title.
+        across: between axes side by side.
+        down: between axes one above the other.
+    """
+
+    left: float = 0.65
+    right: float = 0.12
+    bottom: float = 0.45
+    top: float = 0.28
+    across: float = 0.3
+    down: float = 0.45
+
+
+_USUAL = Margins()
+
+
 def canvas(
     height: float = 3.0,
     *,
     rows: int = 1,
     columns: int = 1,
     shared: bool = False,
-    ratios: Sequence[float] | None = None,
+    margins: Margins = _USUAL,
 ) -> tuple["Figure", "list[Axes]"]:
     """Return a new figure and its axes, row by row.
 
@@ -74,15 +100,22 @@ def canvas(
         rows: rows of axes.
         columns: columns of axes.
         shared: whether all axes show one range.
-        ratios: the rows' relative heights.
+        margins: the room around the axes.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH, height), dpi=_DPI, layout="constrained", facecolor="none")
-    grid = figure.subplots(
-        rows, columns, squeeze=False, sharex=shared, sharey=shared, height_ratios=ratios
-    )
-    axes: list[Axes] = list(grid.flatten())
+    figure = Figure(figsize=(WIDTH, height), dpi=_DPI, facecolor="none")
+    figure.set_layout_engine("none")  # whatever the caller's own settings say
+    wide = (WIDTH - margins.left - margins.right - (columns - 1) * margins.across) / columns
+    high = (height - margins.top - margins.bottom - (rows - 1) * margins.down) / rows
+    axes: list[Axes] = []
+    for row in range(rows):
+        bottom = margins.bottom + (rows - 1 - row) * (high + margins.down)
+        for column in range(columns):
+            left = margins.left + column * (wide + margins.across)
+            place = (left / WIDTH, bottom / height, wide / WIDTH, high / height)
+            first = axes[0] if shared and axes else None
+            axes.append(figure.add_axes(place, sharex=first, sharey=first))
     ticks = 6 if len(axes) <= 2 else 4
     for axis in axes:
         axis.set_facecolor("none")
@@ -96,11 +129,19 @@ def canvas(
 
 
 def titled(axis: "Axes", title: str = "", x: str = "", y: str = "") -> None:
-    """Name what an axis shows, and in which unit."""
+    """Name what an axis shows, and in which unit.
+
+    The names get fixed places, since finding them would lay out every number several times.
+    """
     if title:
-        axis.set_title(title, loc="left", fontsize=9.5, color=INK)
-    axis.set_xlabel(x, fontsize=8.5, color=INK)
-    axis.set_ylabel(y, fontsize=8.5, color=INK)
+        axis.set_title(title, loc="left", fontsize=9.5, color=INK, y=1.0)
+    wide, high = axis.bbox.width / axis.figure.dpi, axis.bbox.height / axis.figure.dpi
+    if x:
+        axis.set_xlabel(x, fontsize=8.5, color=INK)
+    if y:
+        axis.set_ylabel(y, fontsize=8.5, color=INK)
+    axis.xaxis.set_label_coords(0.5, -_BELOW / high)
+    axis.yaxis.set_label_coords(-_BESIDE / wide, 0.5)
 
 
 def ruled(axis: "Axes") -> None:

@@ -11,6 +11,7 @@ from pyrovae.report.drawing import (
     FAINT,
     INK,
     ORANGE,
+    Margins,
     Picture,
     canvas,
     keyed,
@@ -80,13 +81,19 @@ def space(latents: Latents) -> Picture:
             f"The first two principal components of {dimensions} latent dimensions, "
             f"{len(place)} held-out data: {what}{labelled}."
         )
-    figure, (axis,) = canvas(4.2)
+    figure, (axis,) = canvas(4.2, margins=_margins(labels))
     _scatter(axis, points.numpy(), labels)
     titled(axis, "", names[0], names[1])
     spread = points.amax(0) - points.amin(0)
     if float(spread.max()) < 8.0 * float(spread.min()):
         axis.set_aspect("equal", adjustable="datalim")
     return svg(figure, alt=f"Scatter plot. {how}", caption=how)
+
+
+def _margins(labels: Tensor | None) -> Margins:
+    """Return margins with room on the right for a key of few labels."""
+    few = labels is not None and 1 < len(labels.unique()) <= _CLASSES + 1
+    return Margins(right=0.8 if few else 0.12, top=0.1)
 
 
 def _scatter(axis: "Axes", points: Array, labels: Tensor | None) -> None:
@@ -132,7 +139,7 @@ def _named(axis: "Axes", x: float, y: float, name: str) -> None:
 
 def _line(place: Tensor, labels: Tensor | None, name: str, what: str) -> Picture:
     """Return a histogram of the one dimension, a line for each label."""
-    figure, (axis,) = canvas(3.0)
+    figure, (axis,) = canvas(3.0, margins=_margins(labels))
     values = place.numpy()
     edges = np.linspace(values.min(), values.max() or 1.0, 41)
     if edges[0] == edges[-1]:

@@ -11,6 +11,7 @@ from pyrovae.report.drawing import (
     FAINT,
     INK,
     ORANGE,
+    Margins,
     Picture,
     bare,
     canvas,
@@ -28,6 +29,7 @@ Array = np.ndarray[Any, Any]
 _SHOWN = ((ORANGE, "data"), (BLUE, "samples"))
 PANELS = 12
 _DOTS = 500
+_COMPARED = 6  # columns shown against their reconstructions
 _ELEMENTS = 400
 _SMALL = 160  # of a curve in a small panel
 _FEW = 64  # elements of a curve in a small panel that is drawn as lines, not as points
@@ -59,7 +61,7 @@ def histogram(data: Tensor | None, drawn: Tensor) -> Picture:
 
 def scatter(data: Tensor | None, drawn: Tensor) -> Picture:
     """Return pairs of numbers as points, of data and of samples."""
-    figure, (axis,) = canvas(4.0)
+    figure, (axis,) = canvas(4.0, margins=Margins(top=0.35))
     for x, (color, name) in zip((data, drawn), _SHOWN, strict=True):
         if x is not None:
             points = flat(x)[:_DOTS]
@@ -69,7 +71,7 @@ def scatter(data: Tensor | None, drawn: Tensor) -> Picture:
                 linewidths=0.0 if name == "data" else 0.9, alpha=0.7, rasterized=True,
             )  # fmt: skip
     titled(axis, "", "x[0]", "x[1]")
-    keyed(axis, loc="upper left", bbox_to_anchor=(0.0, 1.1), ncols=2)
+    keyed(axis, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
     said = _said(data, drawn)
     return svg(figure, alt=f"Scatter plot of {said}.", caption=f"Pairs of {said}.")
 
@@ -81,7 +83,7 @@ def quantiles(data: Tensor | None, drawn: Tensor) -> Picture:
     ]
     centre, spread = _moments(sets[0][0])
     columns = len(centre)
-    figure, (axis,) = canvas(max(2.4, 0.9 + 0.34 * columns))
+    figure, (axis,) = canvas(max(2.2, 0.9 + 0.32 * columns), margins=Margins(left=0.5, top=0.35))
     for (values, color, name), shift in zip(sets, (-0.15, 0.15), strict=False):
         found = _quantiles((values - centre) / spread, (0.05, 0.25, 0.5, 0.75, 0.95))
         at = np.arange(columns) + shift
@@ -104,7 +106,7 @@ def quantiles(data: Tensor | None, drawn: Tensor) -> Picture:
 
 def bands(data: Tensor | None, drawn: Tensor) -> Picture:
     """Return the median and a band of quantiles over the elements of x."""
-    figure, (axis,) = canvas(3.0)
+    figure, (axis,) = canvas(3.0, margins=Margins(top=0.35))
     for x, (color, name) in zip((data, drawn), _SHOWN, strict=True):
         if x is not None:
             at, values = thinned(flat(x))
@@ -132,7 +134,13 @@ def curves(first: Tensor, second: Tensor, names: tuple[str, str], *, caption: st
     columns = 3 if len(dots) > 2 else len(dots)
     rows = -(-len(dots) // columns)
     many = dots.shape[1] > _FEW
-    figure, axes = canvas(0.5 + 0.85 * rows, rows=rows, columns=columns, shared=True)
+    figure, axes = canvas(
+        0.35 + 0.8 * rows,
+        rows=rows,
+        columns=columns,
+        shared=True,
+        margins=Margins(left=0.05, right=0.05, bottom=0.05, top=0.3, across=0.08, down=0.08),
+    )
     for panel, axis in enumerate(axes):
         bare(axis)
         if panel >= len(dots):
@@ -149,10 +157,15 @@ def curves(first: Tensor, second: Tensor, names: tuple[str, str], *, caption: st
 def agreement(x: Tensor, again: Tensor) -> Picture:
     """Return for each column the data against their reconstructions."""
     data, made = flat(x)[:_DOTS], flat(again)[:_DOTS]
-    count = min(data.shape[1], PANELS)
+    count = min(data.shape[1], _COMPARED)
     columns = min(count, 3)
     rows = -(-count // columns)
-    figure, axes = canvas(0.4 + (1.5 if columns > 1 else 3.0) * rows, rows=rows, columns=columns)
+    figure, axes = canvas(
+        0.5 + (1.45 if columns > 1 else 2.8) * rows,
+        rows=rows,
+        columns=columns,
+        margins=Margins(left=0.6, top=0.25, across=0.4),
+    )
     for at, axis in enumerate(axes):
         if at >= count:
             axis.set_visible(False)
@@ -169,6 +182,8 @@ def agreement(x: Tensor, again: Tensor) -> Picture:
     figure.supxlabel("held-out data", fontsize=8.5, color=INK)
     figure.supylabel("reconstruction", fontsize=8.5, color=INK)
     caption = "Held-out data against their reconstructions; on the dotted line the two are equal."
+    if count < data.shape[1]:
+        caption += f" The first {count} of {data.shape[1]} columns are shown."
     return svg(figure, alt=f"Scatter plot for each of {count} columns. {caption}", caption=caption)
 
 
@@ -186,7 +201,12 @@ def moved(
     """
     columns = min(2, len(means))
     rows = -(-len(means) // columns)
-    figure, axes = canvas(0.5 + 1.25 * rows, rows=rows, columns=columns)
+    figure, axes = canvas(
+        0.35 + 1.4 * rows,
+        rows=rows,
+        columns=columns,
+        margins=Margins(left=0.6, right=0.15, top=0.25, across=0.45, down=0.5),
+    )
     colors = _scale(values.shape[1])
     elements = _scale(min(PANELS, means[0].shape[1]))
     for panel, axis in enumerate(axes):
@@ -261,6 +281,6 @@ def _legend(figure: Any, axis: "Axes") -> None:
     handles, labels = axis.get_legend_handles_labels()
     if len(handles) > 1:
         figure.legend(
-            handles, labels, loc="outside upper left", ncols=2, frameon=False, fontsize=8,
-            labelcolor=INK,
+            handles, labels, loc="upper left", ncols=2, frameon=False, fontsize=8, labelcolor=INK,
+            borderpad=0.0,
         )  # fmt: skip

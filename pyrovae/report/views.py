@@ -126,10 +126,8 @@ def opened(
     """Return a run with its model and its held-out data, as far as they can be had."""
     view = View(record, seed, budget)
     if record.model is None:
-        view.no_model = (
-            f"there is no model in {record.folder}: the run was stopped before its end, or is "
-            f"still running"
-        )
+        why = "it was stopped before its end, or is still running"
+        view.no_model = f"the run left no model{'' if record.history is not None else f': {why}'}"
     else:
         try:
             view.model = load(record.model, allow=tuple(allow))
