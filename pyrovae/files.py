@@ -1,8 +1,13 @@
-"""Files: written aside and then moved into place, so that no moment leaves half of one."""
+"""Files: written aside and then moved into place, so that no moment leaves half of one.
+
+And read with care, since a folder may come from a stranger: no link that leads out of it is
+followed, and no pipe, device or endless file is waited for.
+"""
 
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -131,3 +136,51 @@ def flush(file: Path) -> None:
     """Wait until a file's content is on the disk."""
     with file.open("rb+") as opened:
         os.fsync(opened.fileno())
+
+
+def own_file(folder: Path, name: str) -> Path:
+    """Return the path of a file that lies in a folder itself, and not elsewhere behind a link.
+
+    Arguments:
+        folder: the folder, which may be a link.
+        name: the name of the file in it.
+
+    Raises:
+        FileNotFoundError: it is missing.
+        OSError: it is a folder, a pipe or a device.
+        ValueError: it is a link to a file elsewhere.
+    """
+    file = folder / name
+    if not os.path.lexists(file):
+        raise FileNotFoundError(f"{folder} holds no {name}")
+    require_within(file, folder)
+    if not file.is_file():
+        raise OSError(f"{file} is no file that could be read, but a folder, a pipe or the like")
+    return file
+
+
+def require_within(path: Path, folder: Path) -> None:
+    """Raise ValueError where a file or folder of a folder is a link to a place elsewhere."""
+    if os.path.dirname(os.path.realpath(path)) != os.path.realpath(folder):
+        raise ValueError(
+            f"{path} is a link that leads elsewhere and is not followed: put what it leads to there"
+        )
+
+
+def read_whole(file: Path, *, most: int) -> bytes:
+    """Return the content of a file that is not too large to be what it should be.
+
+    Arguments:
+        file: the file; a link is followed.
+        most: the most bytes that it may have.
+
+    Raises:
+        OSError: it cannot be read, or is no file but a folder, a pipe or a device.
+        ValueError: it is larger.
+    """
+    found = file.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(f"{file} is no file that could be read, but a folder, a pipe or the like")
+    if found.st_size > most:
+        raise ValueError(f"{file} has {found.st_size} bytes, and {most} are the most it may have")
+    return file.read_bytes()

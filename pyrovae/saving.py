@@ -1,12 +1,14 @@
 """Saving: a model as a folder of text and tensors, in which nothing can be executed.
 
-`config.yaml` is the model's constructor call, `weights.safetensors` its state. Loading calls the
-constructor and fills in the state; nothing is unpickled, and no class outside pyrovae is imported
-unless the caller names its package.
+`config.yaml` is the model's constructor call, `weights.safetensors` its state, with a note on which
+parameters are frozen. Loading compares the shapes that the two ask for, calls the constructor and
+fills in the state; nothing is unpickled, and no class outside pyrovae is imported unless the caller
+names its package.
 """
 
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,19 @@ import torch
 from torch import Tensor
 
 from pyrovae.config import dump, from_tree, read, to_tree
-from pyrovae.files import aside, flush
+from pyrovae.files import aside, flush, own_file
 from pyrovae.models import Model
-from pyrovae.tensor_files import read_tensors, write_tensors
+from pyrovae.outline import outline
+from pyrovae.tensor_files import read_shapes, read_tensors, write_tensors
 
 FORMAT = 1
 CONFIG = "config.yaml"
 WEIGHTS = "weights.safetensors"
+FROZEN = "frozen"  # the note that lists the parameters which are not to be trained
+_DTYPES = (torch.float32, torch.float64)  # in which a model can be trained and evaluated
+_NAMED = 4  # tensors named in an error
+_NAME = 200  # characters of a name in it
+_LONGEST = 300  # characters of what is said of one tensor
 
 
 def save(model: Model, folder: str | Path) -> None:
@@ -36,7 +44,8 @@ def save(model: Model, folder: str | Path) -> None:
     Raises:
         TypeError: it is no model, or its state holds something that is no tensor.
         ValueError: a part cannot be named in a text, such as a lambda; the message says which
-            argument it is, and what to do. Or a parameter is nan or infinite.
+            argument it is, and what to do. Or a parameter is nan or infinite, or all are of lower
+            precision than float32.
         OSError: the folder cannot be written.
     """
     from pyrovae import __version__
@@ -44,15 +53,23 @@ def save(model: Model, folder: str | Path) -> None:
     if not isinstance(model, Model):
         raise TypeError(f"save expects a model of pyrovae such as VAE; got {type(model).__name__}")
     config = {"format": FORMAT, "pyrovae": __version__, "model": to_tree(model, path="model")}
+    text = dump(config)
     _require_numbers(model, "the model")
     state = _state(model)
+    kinds = _kinds(state)
+    if len(kinds) == 1 and not kinds <= set(_DTYPES):
+        raise ValueError(
+            f"the model is in {kinds.pop()}, in which it can be neither trained nor evaluated: "
+            f"save it in float32, by model.float()"
+        )
+    frozen = [name for name, value in model.named_parameters() if not value.requires_grad]
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder} is a file; save expects a folder")
     target = folder.resolve()  # a link to a folder stays one
     with aside(target) as made:
-        (made / CONFIG).write_text(dump(config), encoding="utf-8")
-        write_tensors(state, made / WEIGHTS)
+        (made / CONFIG).write_text(text, encoding="utf-8")
+        write_tensors(state, made / WEIGHTS, notes={FROZEN: json.dumps(frozen)})
         for name in (WEIGHTS, CONFIG):
             flush(made / name)
         _place(made, target)
@@ -61,12 +78,12 @@ def save(model: Model, folder: str | Path) -> None:
 def load(folder: str | Path, *, allow: Iterable[str] = ()) -> Any:
     """Return the model that `save` wrote to a folder, on the CPU and in training mode.
 
-    The caller's random state is left as it was.
+    What was frozen is frozen again. The caller's random state is left as it was.
 
     Arguments:
         folder: the folder.
         allow: packages beside pyrovae whose classes the model may use. Naming one trusts it: it
-            is imported.
+            is imported, and what it builds is not looked at before it is built.
 
     Raises:
         OSError: the folder or a file in it is missing or cannot be read.
@@ -79,19 +96,22 @@ def load(folder: str | Path, *, allow: Iterable[str] = ()) -> Any:
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no model folder {folder}")
     for name in (CONFIG, WEIGHTS):
-        if not (folder / name).is_file():
+        if not os.path.lexists(folder / name):
             raise FileNotFoundError(f"{folder} holds no saved model: {name} is missing")
-        if (folder / name).resolve().parent != folder.resolve():
-            raise ValueError(
-                f"{folder / name} is a link to a file elsewhere, which is not followed: put the "
-                f"file itself there"
-            )
-    tree = _checked(read(folder / CONFIG), folder / CONFIG)
-    state = read_tensors(folder / WEIGHTS)
+    config, weights = own_file(folder, CONFIG), own_file(folder, WEIGHTS)
+    tree = _checked(read(config), config)
+    shapes, notes = read_shapes(weights)
+    frozen = _frozen(notes, weights)
+    planned = outline(tree)
+    if planned is not None:
+        _require_shapes(planned, shapes, weights)
+    state = read_tensors(weights)
     with torch.random.fork_rng(devices=[]):  # a constructor draws its starting values
         model = from_tree(tree, allow=allow, expected=Model, path="model")
-    _fill(model, state, folder / WEIGHTS)
-    _require_numbers(model, folder / WEIGHTS)
+    _fill(model, state, weights)
+    _require_numbers(model, weights)
+    if frozen is not None:
+        _freeze(model, frozen, weights)
     return model
 
 
@@ -150,32 +170,78 @@ def _checked(config: Any, file: Path) -> Any:
 
 def _fill(model: Model, state: dict[str, Tensor], file: Path) -> None:
     """Copy the tensors into the model, after a look at their names, shapes and kinds."""
+    _require_shapes(model.state_dict(), {name: value.shape for name, value in state.items()}, file)
+    kinds = _kinds(state)
+    if len(kinds) == 1 and kinds <= set(_DTYPES):
+        model.to(dtype=kinds.pop())  # a model in double precision stays one
     own = model.state_dict()
-    problems = [f"'{name}' {list(own[name].shape)} is missing" for name in own if name not in state]
+    _refuse(
+        [
+            f"'{name[:_NAME]}' is {value.dtype}, expected {own[name].dtype}"
+            for name, value in state.items()
+            if value.dtype != own[name].dtype
+        ],
+        file,
+    )
+    model.load_state_dict(state)
+
+
+def _require_shapes(
+    own: Mapping[str, Tensor], found: Mapping[str, Iterable[int]], file: Path
+) -> None:
+    """Raise ValueError where a file has other tensors than a model, or of other shapes."""
+    problems = [f"'{name}' {list(own[name].shape)} is missing" for name in own if name not in found]
     problems += [
-        f"'{name}' {list(state[name].shape)} is not the model's"
-        for name in state
+        f"'{name[:_NAME]}' {list(found[name])} is not the model's"
+        for name in found
         if name not in own
     ]
     problems += [
-        f"'{name}' is {list(value.shape)}, expected {list(own[name].shape)}"
-        for name, value in state.items()
-        if name in own and value.shape != own[name].shape
+        f"'{name}' is {list(shape)}, expected {list(own[name].shape)}"
+        for name, shape in found.items()
+        if name in own and tuple(shape) != tuple(own[name].shape)
     ]
-    kinds = {value.dtype for value in state.values() if value.is_floating_point()}
-    if len(kinds) == 1 and not problems:
-        model.to(dtype=kinds.pop())  # a model in double precision stays one
-        own = model.state_dict()
-    problems += [
-        f"'{name}' is {value.dtype}, expected {own[name].dtype}"
-        for name, value in state.items()
-        if name in own and value.dtype != own[name].dtype
-    ]
+    _refuse(problems, file)
+
+
+def _refuse(problems: list[str], file: Path) -> None:
+    """Raise ValueError where there are problems, with the first of them."""
     if problems:
-        raise ValueError(
-            f"{file} does not hold the state of {type(model).__name__}: {'; '.join(problems)}"
-        )
-    model.load_state_dict(state)
+        more = len(problems) - _NAMED
+        shortened = [problem[:_LONGEST] for problem in problems[:_NAMED]]
+        named = [*shortened, *([f"and {more} more"] if more > 0 else [])]
+        raise ValueError(f"{file} does not hold the state of the model: {'; '.join(named)}")
+
+
+def _kinds(state: Mapping[str, Tensor]) -> set[torch.dtype]:
+    return {value.dtype for value in state.values() if value.is_floating_point()}
+
+
+def _frozen(notes: Mapping[str, str], file: Path) -> set[str] | None:
+    """Return the names of the frozen parameters, None where an earlier pyrovae noted none."""
+    if FROZEN not in notes:
+        return None
+    try:
+        names = json.loads(notes[FROZEN])
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} is damaged: its list of frozen parameters: {error}") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{file} is damaged: its frozen parameters are not a list of names")
+    return set(names)
+
+
+def _freeze(model: Model, frozen: set[str], file: Path) -> None:
+    """Let exactly the named parameters require no gradient."""
+    parameters = dict(model.named_parameters())
+    _refuse(
+        [
+            f"'{name[:_NAME]}' is frozen and no parameter"
+            for name in sorted(frozen - set(parameters))
+        ],
+        file,
+    )
+    for name, parameter in parameters.items():
+        parameter.requires_grad_(name not in frozen)
 
 
 def _require_numbers(model: Model, where: object) -> None:

@@ -106,7 +106,7 @@ WORDS = {
     "train --data nan.npy": "finite & NaN & observed",
     "train --data inf.npy": "finite & infinity",
     "train --data labels.npz": "first dimension & (60, 3) & (50,)",
-    "train --data keyed.npz": "data & got key='x'",
+    "train --data keyed.npz": "keyed.npz & arrays data & --data.key",
     "train --data keyed.npz --data.key date": "did you mean 'data'",
     "train --data good.npy --data.valid 1.5": "valid & 1.5",
     "train --data good.npy --data.valid 60": "60 & none would be left",

@@ -15,7 +15,7 @@ SMALL += ["--model.prior.dim", "2", "--report", "false"]
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:poor importance weights"),
-    pytest.mark.filterwarnings("ignore:training ended"),
+    pytest.mark.filterwarnings("always:training ended"),
     pytest.mark.filterwarnings("ignore:log p.x. is -inf"),
 ]
 

@@ -31,7 +31,8 @@ _PART = _COMMON | {"distributions", "objectives"}
 _MODEL = _PART | {"networks", "data", "priors", "likelihoods", "posteriors", "scopes"}
 _MODEL |= {"blame", "memory"}
 _CONFIG = _MODEL | {"models", "spelling"}
-_SAVING = _CONFIG | {"config", "files", "memory", "tensor_files"}
+_OUTLINE = _CONFIG | {"config", "files", "memory", "tensor_files"}
+_SAVING = _OUTLINE | {"outline"}
 _RUN = _SAVING | {"saving"}
 _REPORT = _RUN | {"training", "evaluation"}
 _CLI = _REPORT | {"report"}
@@ -57,7 +58,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "likelihoods": _PART,
     "posteriors": _PART,
     "models": _MODEL,
-    "config": _CONFIG,
+    "config": _CONFIG | {"files"},
+    "outline": _OUTLINE,
     "saving": _SAVING,
     "training": _RUN,
     "evaluation": _RUN,

@@ -46,9 +46,8 @@ def lines_of(error: BaseException) -> list[str]:
 
 def _shown(line: str) -> str:
     """Return a line without its middle where it is too long, and with no control characters."""
-    if len(line) > WIDTH:
-        line = f"{line[: WIDTH - _END]} ... {line[-_END:]}"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    return line if len(line) <= WIDTH else f"{line[: WIDTH - _END]} ... {line[-_END:]}"
 
 
 def unforeseen(error: Exception) -> UsageError:

@@ -1,10 +1,12 @@
 """Resuming: the settings of a run that goes on are its own."""
 
+import os
 from pathlib import Path
 
 from pyrovae.cli.errors import UsageError
 from pyrovae.cli.flags import Flags
 from pyrovae.cli.run_folder import CONFIG, require_run
+from pyrovae.files import own_file
 from pyrovae.spelling import nearest
 
 ALLOWED = ("epochs", "samples", "device", "report", "tensorboard")
@@ -20,11 +22,13 @@ def settings_of_run(flags: Flags, name: str, out: str | None) -> None:
 
     Raises:
         FileNotFoundError: there is no such run, or it was not begun by this command.
+        OSError: its configuration is no file.
         UsageError: other settings were given.
+        ValueError: its configuration is a link that leads elsewhere.
     """
     folder = Path(name).expanduser()
     require_run(folder, holding=CONFIG)
-    if not (folder / CONFIG).is_file():
+    if not os.path.lexists(folder / CONFIG):
         raise FileNotFoundError(
             f"{folder} holds no {CONFIG}, so it is no run of `pyrovae train`; one of "
             f"pyrovae.fit(out=...) goes on by fit(resume=...)"
@@ -40,4 +44,4 @@ def settings_of_run(flags: Flags, name: str, out: str | None) -> None:
                 f"{nearest(others[0], ALLOWED)}"
             ]
         )
-    flags.values.insert(0, ("config", str(folder / CONFIG)))
+    flags.values.insert(0, ("config", str(own_file(folder, CONFIG))))

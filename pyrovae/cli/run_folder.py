@@ -1,5 +1,6 @@
 """Run folders: what a training run leaves behind, and how the other verbs find it."""
 
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pyrovae.config import read
-from pyrovae.files import make_folder, remove_empty
+from pyrovae.files import make_folder, own_file, remove_empty
 from pyrovae.spelling import nearest
 
 CONFIG = "config.yaml"
@@ -121,9 +122,9 @@ def find_run(name: str) -> FinishedRun:
     if (folder / WEIGHTS).is_file():
         return FinishedRun(folder, folder, None)
     if (folder / MODEL / WEIGHTS).is_file():
-        if not (folder / CONFIG).is_file():  # a run of `fit(out=...)` from Python
+        if not os.path.lexists(folder / CONFIG):  # a run of `fit(out=...)` from Python
             return FinishedRun(folder, folder / MODEL, None)
-        config = read(folder / CONFIG)
+        config = read(own_file(folder, CONFIG))
         if not isinstance(config, dict):
             raise ValueError(f"{folder / CONFIG} does not describe a run")
         return FinishedRun(folder, folder / MODEL, config)

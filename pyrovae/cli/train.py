@@ -7,6 +7,7 @@ from typing import Any
 
 from pyrovae import __version__
 from pyrovae.cli.arguments import allowed_packages
+from pyrovae.cli.errors import UsageError
 from pyrovae.cli.flags import lex
 from pyrovae.cli.help import train_help
 from pyrovae.cli.notes import notes
@@ -21,6 +22,7 @@ from pyrovae.evaluation import evaluate
 from pyrovae.files import write_text
 from pyrovae.models import Model
 from pyrovae.objectives import Objective
+from pyrovae.outline import outline
 from pyrovae.scopes import random_state
 from pyrovae.training import Callback, History, TensorBoard, fit
 from pyrovae.training.checkpoints import has_checkpoint
@@ -61,7 +63,10 @@ def run(words: Sequence[str]) -> int:
     if "print_config" in flags.switches:
         print(dump(unlinked(tree, source)), end="")
         return 0
+    if tree["samples"] < 1:  # said before hours of training, and not behind them
+        raise UsageError([f"samples: expected a positive integer; got {tree['samples']}"])
     objective = from_tree(tree["objective"], allow=allow, expected=Objective, path="objective")
+    outline(tree["model"])  # what is too large for this machine is refused before it is made
     with random_state(tree["seed"]):  # the constructors draw the starting values
         model = from_tree(tree["model"], allow=allow, expected=Model, path="model")
     with notes():

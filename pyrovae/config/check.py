@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, get_origin
 
-from pyrovae.config.names import allowed, choices, find, public_path
+from pyrovae.config.names import allowed, choices, find, public_path, shown, words_of
 from pyrovae.config.signature import (
     REQUIRED,
     Argument,
@@ -148,13 +148,13 @@ class _Check:
         if not all(map(str.isidentifier, name.split("."))) or "." not in name:
             return None, f"no {wanted} is called {name!r}{nearest(name, known) or _known(known)}"
         library = [_package(base) for base in bases if not issubclass(base, Declared)]
-        if not allowed(name, (*self.allow, *library)):
-            root = name.partition(".")[0]
-            return None, (
-                f"{name!r} lies outside pyrovae and is not imported; if you trust it, "
-                f"add --allow {root}"
-            )
         try:
+            root = words_of(name)[0]
+            if not allowed(name, (*self.allow, *library)):
+                return None, (
+                    f"{shown(name)} lies outside pyrovae and is not imported; if you trust it, "
+                    f"add --allow {root}"
+                )
             found = find(name, allow=(*self.allow, *library))
         except ValueError as error:
             return None, str(error)

@@ -1,7 +1,8 @@
 """Names: where a class is found, and which classes a configuration may name.
 
 The root of a dotted name is checked before anything is imported; what is found must then be a
-declared class. So a configuration from a stranger can choose among parts, and do nothing else.
+declared class, defined where it is allowed to be. So a configuration from a stranger can choose
+among parts, and do nothing else.
 """
 
 import inspect
@@ -26,6 +27,7 @@ ROOMS = (
     "schedules",
     "data",
 )
+_SHOWN = 120  # characters of a name in an error
 
 
 def public_path(thing: type | types.FunctionType) -> str:
@@ -80,24 +82,45 @@ def find(path: str, *, allow: Iterable[str] = ()) -> Any:
         ValueError: it lies elsewhere, or there is nothing of that name.
     """
     allow = (allow,) if isinstance(allow, str) else tuple(allow)
-    words = path.split(".")
-    if not all(word.isidentifier() for word in words) or len(words) < 2:
-        raise ValueError(f"{path!r} is not the dotted name of a class")
+    words = words_of(path)
     if not allowed(path, allow):
+        root = words[0]
         raise ValueError(
-            f"{path!r} lies outside pyrovae and is not imported; if you trust it, "
-            f"allow {words[0]!r} (allow=({words[0]!r},), or --allow {words[0]})"
+            f"{shown(path)} lies outside pyrovae and is not imported; if you trust it, "
+            f"allow {root!a} (allow=({root!a},), or --allow {root})"
         )
     if words[0] == HOME and words[1] not in ROOMS:
-        raise ValueError(f"{path!r} is no part: those are in pyrovae.{', '.join(ROOMS)}")
+        raise ValueError(f"{shown(path)} is no part: those are in pyrovae.{', '.join(ROOMS)}")
     module, _, name = path.rpartition(".")
     holder = _imported(module)
     found = vars(holder).get(name)
     if found is None:
         own = [key for key, value in vars(holder).items() if isinstance(value, type)]
         listed = f"; there are: {', '.join(own[:_LISTED])}" if own else ""
-        raise ValueError(f"{module} has no {name!r}{nearest(name, own) or listed}")
+        raise ValueError(f"{module} has no {shown(name)}{nearest(name, own) or listed}")
     return found
+
+
+def words_of(path: str) -> list[str]:
+    """Return the words of a dotted name, of which there are at least two.
+
+    Raises:
+        ValueError: it is no dotted name, or one of what is nobody's but Python's or pyrovae's own.
+    """
+    words = path.split(".")
+    hidden = "_" if words[0] == HOME else "__"
+    if (
+        len(words) < 2
+        or not all(word.isidentifier() for word in words)
+        or any(word.startswith(hidden) for word in words)
+    ):
+        raise ValueError(f"{shown(path)} is not the dotted name of a class")
+    return words
+
+
+def shown(text: str) -> str:
+    """Return a text in quotes, shortened, with look-alikes and control characters told apart."""
+    return ascii(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
 def _imported(name: str) -> types.ModuleType:
@@ -105,10 +128,12 @@ def _imported(name: str) -> types.ModuleType:
     try:
         return import_module(name)
     except ImportError as error:
-        raise ValueError(f"{name!r} cannot be imported: {error}") from error
+        text = str(error)[:_SHOWN]
+        raise ValueError(f"{shown(name)} cannot be imported: {text}") from error
     except (Exception, SystemExit) as error:  # users' own code
         raise ValueError(
-            f"{name!r} cannot be imported, since it raises {type(error).__name__}: {error}"
+            f"{shown(name)} cannot be imported, since it raises {type(error).__name__}: "
+            f"{str(error)[:_SHOWN]}"
         ) from error
 
 
@@ -124,11 +149,14 @@ def find_class(path: str, *, allow: Iterable[str] = (), expected: type | None = 
         TypeError: it is no declared class, an abstract one, or one of another base.
         ValueError: it lies elsewhere, or there is nothing of that name.
     """
+    allow = (allow,) if isinstance(allow, str) else tuple(allow)
     found = find(path, allow=allow)
     if not isinstance(found, type) or not issubclass(found, Declared):
         raise TypeError(f"{path!r} is not a declared class, a subclass of one of pyrovae's bases")
-    if inspect.isabstract(found):
+    if inspect.isabstract(found) or found is Declared:
         raise TypeError(f"{path!r} is a base to be subclassed, and makes no object itself")
+    if not allowed(found.__module__, allow):
+        raise ValueError(f"{path!r} is a class of {found.__module__}, which was not allowed")
     if expected is not None and not issubclass(found, expected):
         raise TypeError(f"{path!r} is not a {expected.__name__}")
     return found

@@ -51,6 +51,26 @@ class Argument:
         """
         return _plain(self.annotation)
 
+    def takes(self, part: type) -> bool:
+        """Return whether an object of a declared class may stand here.
+
+        Where a class of ours is expected it must be one of them, or callable where a function is
+        expected as well; where nothing but plain values is expected, none may.
+
+        Example:
+            >>> from pyrovae.networks import MLP
+            >>> from pyrovae.priors import Prior, StandardNormal
+            >>> [Argument(Prior | None, None).takes(part) for part in (StandardNormal, MLP)]
+            [True, False]
+        """
+        kinds = alternatives(self.annotation)
+        ours = tuple(base for base in self.bases if issubclass(base, Declared))
+        if any(get_origin(kind) is Callable for kind in kinds):
+            return any("__call__" in vars(base) for base in part.__mro__)
+        if ours:
+            return issubclass(part, ours)
+        return any(_plain(kind) is None for kind in kinds)
+
 
 def arguments(maker: Callable[..., Any]) -> dict[str, Argument]:
     """Return the arguments of a class or function, by name.

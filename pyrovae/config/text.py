@@ -2,7 +2,8 @@
 
 It is YAML 1.2's core schema: `1e-3` is a number, `no` and `2024-01-01` are strings, which PyYAML
 by itself reads otherwise. There are no tags, no aliases and no repeated keys, so that a file means
-what it seems to mean and costs no more to read than its length.
+what it seems to mean. Its length, its depth and the number of its values have limits, far above
+what a configuration needs, so that no file takes longer to read than a few seconds.
 """
 
 import re
@@ -12,8 +13,14 @@ from typing import Any
 
 import yaml
 
-LARGEST = 1_000_000  # bytes; a configuration is a few thousand
-DEEPEST = 100  # levels; a configuration has a dozen
+from pyrovae.files import read_whole
+
+LARGEST = 250_000  # bytes; a configuration is a few thousand
+MOST = 10_000  # values; a configuration has a hundred
+DEEPEST = 80  # levels; a configuration has ten
+
+_TOO_MANY = f"it holds more than {MOST} values"
+_TOO_DEEP = f"it is nested too deeply, in more than {DEEPEST} levels"
 
 _NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
 _BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
@@ -31,21 +38,26 @@ _RESOLVERS = [
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with the resolvers above, no aliases and no repeated keys."""
+    """PyYAML's safe loader with the resolvers above, the limits, no aliases, tags or repeats."""
 
     yaml_implicit_resolvers: Any = {}  # noqa: RUF012  (as PyYAML declares it)
-
-    depth = 0
+    _values = 0
+    _depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
             raise yaml.YAMLError(f"aliases such as *{event.anchor} are not used here")
-        if self.depth > DEEPEST:
-            raise yaml.YAMLError(f"it is nested too deeply, more than {DEEPEST} levels")
-        self.depth += 1
+        if event.tag is not None:
+            raise yaml.YAMLError(f"tags such as {event.tag} are not used here")
+        self._values += 1
+        if self._values > MOST:
+            raise yaml.YAMLError(_TOO_MANY)
+        if self._depth >= DEEPEST:
+            raise yaml.YAMLError(_TOO_DEEP)
+        self._depth += 1
         node = super().compose_node(parent, index)
-        self.depth -= 1
+        self._depth -= 1
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002  (PyYAML's signature)
@@ -87,7 +99,7 @@ def dump(tree: Any) -> str:
         tree: dicts, lists, strings, numbers, booleans and None.
 
     Raises:
-        ValueError: something else is in the tree.
+        ValueError: something else is in the tree, or more than `parse` would read.
 
     Example:
         >>> print(dump({"lr": 1e-05, "hidden": [300, 300], "label": "1e-3"}), end="")
@@ -95,10 +107,26 @@ def dump(tree: Any) -> str:
         hidden: [300, 300]
         label: '1e-3'
     """
+    if _count(tree) > MOST:
+        raise ValueError(f"a configuration cannot be written: {_TOO_MANY}; keep tables in a file")
     try:
-        return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+        text = yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
     except yaml.YAMLError as error:
         raise ValueError(f"a configuration holds plain values only: {error}") from error
+    if len(text.encode()) > LARGEST:
+        raise ValueError(f"a configuration cannot be written: it has more than {LARGEST} bytes")
+    return text
+
+
+def _count(tree: Any, depth: int = 0) -> int:
+    """Return how many values a tree holds, keys included."""
+    if not isinstance(tree, dict | list):
+        return 1
+    if depth >= DEEPEST - 1:
+        raise ValueError(f"a configuration cannot be written: {_TOO_DEEP}")
+    inner = tree.values() if isinstance(tree, dict) else tree
+    keys = len(tree) if isinstance(tree, dict) else 0
+    return 1 + keys + sum(_count(item, depth + 1) for item in inner)
 
 
 def parse(text: str, *, source: str = "the configuration") -> Any:
@@ -127,7 +155,7 @@ def parse(text: str, *, source: str = "the configuration") -> Any:
     except (yaml.YAMLError, ValueError) as error:
         raise ValueError(f"{source} cannot be read: {error}") from error
     except RecursionError as error:
-        raise ValueError(f"{source} cannot be read: it is nested too deeply") from error
+        raise ValueError(f"{source} cannot be read: {_TOO_DEEP}") from error
 
 
 def read(file: Path) -> Any:
@@ -137,18 +165,14 @@ def read(file: Path) -> Any:
         file: the path of a text file.
 
     Raises:
-        OSError: the file cannot be read.
-        ValueError: it is larger than 1 MB, not text, or not in the subset of YAML.
+        OSError: the file cannot be read, or is no file but a pipe or the like.
+        ValueError: it is larger than 250 kB, not text, or not in the subset of YAML.
     """
-    size = file.stat().st_size
-    if size > LARGEST:
-        raise ValueError(
-            f"{file} is no configuration: it has {size} bytes, and {LARGEST} are the most"
-        )
+    content = read_whole(file, most=LARGEST)
     try:
-        content = file.read_text(encoding="utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{file} is no configuration: it is no text in UTF-8, from byte {error.start} on"
         ) from error
-    return parse(content, source=str(file))
+    return parse(text, source=str(file))

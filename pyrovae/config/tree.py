@@ -9,13 +9,15 @@ from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any, get_args, get_origin
 
-from pyrovae.config.names import find_class, find_function, public_path
-from pyrovae.config.signature import arguments, missing
+from pyrovae.config.names import find_class, find_function, public_path, shown
+from pyrovae.config.signature import Argument, arguments, described, missing
 from pyrovae.declared import Declared, arguments_of
 from pyrovae.memory import is_out_of_memory
 from pyrovae.spelling import nearest
 
 DEPTH = 32  # no honest configuration is nested so deeply
+LONGEST = 10_000  # characters of a text; a path has a hundred
+_SAID = 1000  # characters of what a constructor says is wrong
 
 
 def to_tree(instance: Any, *, path: str = "") -> Any:
@@ -34,12 +36,15 @@ def to_tree(instance: Any, *, path: str = "") -> Any:
         >>> to_tree(VampPrior(50))
         {'class_path': 'pyrovae.priors.VampPrior', 'init_args': {'dim': 50, 'components': 500}}
     """
-    if instance is None or isinstance(instance, bool | str):
-        return instance if instance is None or isinstance(instance, bool) else str(instance)
+    if instance is None or isinstance(instance, bool):
+        return instance
+    if isinstance(instance, str):
+        _require_short(instance, path)
+        return str(instance)
     if isinstance(instance, int | float):  # a subclass, such as numpy's, becomes the plain number
         return int(instance) if isinstance(instance, int) else float(instance)
     if isinstance(instance, PurePath):
-        return str(instance)
+        return to_tree(str(instance), path=path)
     if isinstance(instance, list | tuple):
         return [to_tree(item, path=f"{path}[{at}]") for at, item in enumerate(instance)]
     if isinstance(instance, dict):
@@ -48,10 +53,10 @@ def to_tree(instance: Any, *, path: str = "") -> Any:
         return _tree_of_declared(instance, path)
     if isinstance(instance, types.FunctionType):
         return {"function": _named(instance, path)}
-    shown = f"the class {instance.__name__}" if isinstance(instance, type) else repr(instance)
+    what = f"the class {instance.__name__}" if isinstance(instance, type) else repr(instance)
     hint = f"; write {instance.__name__}(...)" if isinstance(instance, type) else ""
     raise ValueError(
-        f"{_where(path)}{shown[:80]} cannot be written to a configuration, which holds plain "
+        f"{_where(path)}{what[:80]} cannot be written to a configuration, which holds plain "
         f"values and declared parts{hint or '; subclass the base of its room, such as Network'}"
     )
 
@@ -120,6 +125,8 @@ def _made(
 ) -> Any:
     if depth > DEPTH:
         raise ValueError(f"{_where(path)}the configuration is nested too deeply")
+    if isinstance(tree, str):
+        _require_short(tree, path)
     if tree is None or isinstance(tree, bool | int | float | str):
         return tree
     if isinstance(tree, list | tuple):
@@ -144,46 +151,67 @@ def _made_object(
     tree: dict[str, Any], allow: tuple[str, ...], path: str, depth: int, expected: type | None
 ) -> Any:
     class_path = _single(tree, "class_path", path)
-    given = tree.get("init_args") or {}
+    given = {} if tree.get("init_args") is None else tree["init_args"]
     if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
-        raise ValueError(f"{_where(path)}init_args must hold arguments by name; got {given!r}")
-    try:
-        maker = find_class(class_path, allow=allow, expected=expected)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{_where(path)}{error}") from error
+        raise ValueError(
+            f"{_where(path)}init_args must hold arguments by name; got {shown(repr(given))}"
+        )
+    maker = _found_class(class_path, allow, path, expected)
     signature = arguments(maker)
     for name in given:
         if name not in signature:
             known = ", ".join(signature) or "none"
             raise ValueError(
-                f"{_join(path, name)}: {maker.__name__} has no argument {name!r}, but: {known}"
-                f"{nearest(name, signature)}"
+                f"{_join(path, name[:_SAID])}: {maker.__name__} has no argument {shown(name)}, "
+                f"but: {known}{nearest(name[:_SAID], signature)}"
             )
     absent = missing(given, signature)
     if absent:
         raise ValueError(f"{_join(path, absent[0])}: {maker.__name__} needs {', '.join(absent)}")
-    made = {}
-    for name, value in given.items():
-        item = _made(value, allow, _join(path, name), depth=depth + 1)
-        listed = isinstance(item, tuple) and _wants_list(signature[name].annotation)
-        made[name] = list(item) if listed else item
+    made = {
+        name: _made_argument(value, signature[name], allow, _join(path, name), depth + 1)
+        for name, value in given.items()
+    }
     try:
         return maker(**made)
-    except (TypeError, ValueError, OSError, MemoryError) as error:
-        if not path:
-            raise
-        if isinstance(error, OSError):
-            raise type(error)(f"{path}: {error}") from error
-        kinds = (TypeError, ValueError, MemoryError)  # a subclass may not be made of one text
-        kind = next(kind for kind in kinds if isinstance(error, kind))
-        raise kind(f"{path}: {error}") from error
     except Exception as error:  # whatever values from a stranger may do in a constructor
-        call = f"{maker.__name__}({', '.join(f'{name}={value!r}' for name, value in made.items())})"
-        if is_out_of_memory(error):
-            raise MemoryError(f"{_where(path)}out of memory in {call}; lower its sizes") from error
-        raise ValueError(
-            f"{_where(path)}{call} cannot be made: {type(error).__name__}: {error}"
-        ) from error
+        raise _refusal(error, maker, made, path) from error
+
+
+def _made_argument(
+    value: Any, argument: Argument, allow: tuple[str, ...], path: str, depth: int
+) -> Any:
+    """Return one argument of a constructor; what does not fit it is refused before it is made."""
+    if isinstance(value, dict) and "class_path" in value:
+        part = _found_class(_single(value, "class_path", path), allow, path)
+        if not argument.takes(part):
+            raise TypeError(
+                f"{path}: expected {described(argument.annotation)}; got {part.__name__}"
+            )
+    item = _made(value, allow, path, depth=depth)
+    return list(item) if isinstance(item, tuple) and _wants_list(argument.annotation) else item
+
+
+def _found_class(
+    class_path: str, allow: tuple[str, ...], path: str, expected: type | None = None
+) -> type:
+    try:
+        return find_class(class_path, allow=allow, expected=expected)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{_where(path)}{error}") from error
+
+
+def _refusal(error: Exception, maker: type, made: dict[str, Any], path: str) -> Exception:
+    """Return an error of a constructor with its place, of a kind that callers expect."""
+    call = f"{maker.__name__}({', '.join(f'{name}={value!r}' for name, value in made.items())})"
+    if is_out_of_memory(error):
+        return MemoryError(f"{_where(path)}out of memory in {call[:_SAID]}; lower its sizes")
+    known = isinstance(error, TypeError | ValueError | OSError)
+    text = str(error) if known else f"{call} cannot be made: {type(error).__name__}: {error}"
+    own = isinstance(error, OSError) and type(error).__module__ == "builtins"
+    kind: type[Exception] = type(error) if own else ValueError
+    kind = TypeError if isinstance(error, TypeError) else kind
+    return kind(f"{_where(path)}{text if len(text) <= _SAID else f'{text[:_SAID]} ...'}")
 
 
 def _single(tree: dict[str, Any], key: str, path: str) -> str:
@@ -191,9 +219,17 @@ def _single(tree: dict[str, Any], key: str, path: str) -> str:
     if others or not isinstance(tree[key], str) or (key == "function" and len(tree) > 1):
         raise ValueError(
             f"{_where(path)}expected {key} and its arguments under init_args; "
-            f"got {', '.join(map(repr, others)) or repr(tree[key])}"
+            f"got {shown(', '.join(map(str, others)) or str(tree[key]))}"
         )
     return str(tree[key])
+
+
+def _require_short(text: str, path: str) -> None:
+    if len(text) > LONGEST:
+        raise ValueError(
+            f"{_where(path)}a text of {len(text)} characters is too long for a configuration, "
+            f"whose texts have up to {LONGEST}: keep it in a file"
+        )
 
 
 def _wants_list(annotation: Any) -> bool:

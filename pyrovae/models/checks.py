@@ -85,8 +85,11 @@ def require_attributes(part: Any, *names: str) -> None:
 def check_parts(vae: Any) -> None:
     """Raise ValueError where prior, posterior, likelihood and networks do not fit one another.
 
-    The random state, the training mode and all buffers are left as they were.
+    The random state, the training mode and all buffers are left as they were. A model without
+    numbers, as in `pyrovae.outline`, has none to check.
     """
+    if any(tensor.is_meta for tensor in (*vae.parameters(), *vae.buffers())):
+        return
     training = [module for module in vae.modules() if module.training]
     buffers = {name: value.clone() for name, value in vae.named_buffers()}
     vae.eval()

@@ -6,23 +6,28 @@ are earlier ones removed: at any moment the one with the highest number is whole
 """
 
 import json
+import os
+import re
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pyrovae.files import aside, flush
-from pyrovae.tensor_files import read_tensors, write_tensors
+from pyrovae.files import aside, flush, own_file, read_whole, require_within
+from pyrovae.tensor_files import read_tensors, unique, write_tensors
 from pyrovae.training.packing import pack, unpack
 
 FOLDER = "checkpoint"
 FORMAT = 1
 STATE = "state.json"
 TENSORS = "state.safetensors"
+LARGEST = 2**28  # bytes of the plain state; a thousand epochs take half a million
 SHARE = 0.02
 _ANEW = "the run cannot go on: train anew with its settings, into another folder"
 _SHORTEST = 1.0  # seconds between two checkpoints
+_NAME = re.compile(r"[0-9]{9}")
+_HALF = re.compile(r"\.[0-9]{9}\.[0-9a-f]{8}")  # what `aside` calls one that is being written
 
 
 class Checkpoints:
@@ -66,7 +71,8 @@ class Checkpoints:
                 flush(made / name)
             made.replace(target)
         for path in self.folder.iterdir():  # what a killed run left half written as well
-            if path != target:
+            own = _NAME.fullmatch(path.name) or _HALF.fullmatch(path.name)
+            if own and path != target:
                 shutil.rmtree(path, ignore_errors=True)
         now = time.monotonic()
         self._next = now + max(_SHORTEST, (now - began) / self.share)
@@ -77,29 +83,43 @@ def read_checkpoint(run_folder: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: it is damaged, or of a later format.
+        OSError: it cannot be read.
+        ValueError: it is damaged, of a later format, or leads elsewhere.
     """
     found = _complete(run_folder / FOLDER)
     if not found:
         raise FileNotFoundError(f"there is no checkpoint to resume from in {run_folder}")
     latest = found[-1]
+    require_within(run_folder / FOLDER, run_folder)  # it is written to and tidied up as well
+    require_within(latest, run_folder / FOLDER)
     for name in (STATE, TENSORS):
-        if not (latest / name).is_file():
+        if not os.path.lexists(latest / name):
             raise ValueError(f"{latest} is damaged, {name} is missing; {_ANEW}")
+    plain, tensors = own_file(latest, STATE), own_file(latest, TENSORS)
     try:
-        read = json.loads((latest / STATE).read_text(encoding="utf-8"))
+        read = json.loads(
+            read_whole(plain, most=LARGEST), object_pairs_hook=unique, parse_constant=_refuse
+        )
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{latest / STATE} is damaged ({error}); {_ANEW}") from error
+        raise ValueError(f"{plain} is damaged ({error}); {_ANEW}") from error
     version = read.get("format") if isinstance(read, dict) else None
-    if version != FORMAT:
+    if version != FORMAT or isinstance(version, bool):
         raise ValueError(
-            f"{latest} has format {version!r}, and this pyrovae reads {FORMAT}: "
+            f"{latest} has format {_shown(version)}, and this pyrovae reads {FORMAT}: "
             f"resume with the pyrovae that wrote it"
         )
     try:
-        return dict(unpack(read["state"], read_tensors(latest / TENSORS)))
+        return dict(unpack(read["state"], read_tensors(tensors)))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{latest} is damaged ({error}); {_ANEW}") from error
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"it holds {name}, which is not written so")
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:80]
 
 
 def has_checkpoint(run_folder: Path) -> bool:
@@ -110,4 +130,4 @@ def has_checkpoint(run_folder: Path) -> bool:
 def _complete(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.name.isdigit() and path.is_dir())
+    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir())

@@ -9,15 +9,16 @@ from typing import Any, Literal
 import pyro.infer
 import torch
 
-from pyrovae.config import to_tree
+from pyrovae.config import dump, to_tree
 from pyrovae.data import Data, DataLike, Source, TensorData, as_data
-from pyrovae.files import make_folder, write_text
+from pyrovae.files import make_folder, require_within, write_text
 from pyrovae.memory import memory_advice
 from pyrovae.models import Pair, Programs
 from pyrovae.objectives import ELBO
 from pyrovae.saving import save
 from pyrovae.scopes import evaluation_mode, random_state, validation
 from pyrovae.training.callbacks import Callback, MetricsFile, ProgressBar
+from pyrovae.training.checkpoints import FOLDER as CHECKPOINTS
 from pyrovae.training.checkpoints import SHARE, Checkpoints, read_checkpoint
 from pyrovae.training.checks import check_hooks, check_patience, check_settings, clamp_batch
 from pyrovae.training.devices import fabric_of
@@ -33,12 +34,13 @@ from pyrovae.training.optimisation import (
     trainable,
 )
 from pyrovae.training.run import Plan, Run
-from pyrovae.training.state import restore
+from pyrovae.training.state import restore, seed_of
 
 Precision = Literal["32-true", "bf16-mixed"]
 
 _DTYPES = {"32-true": None, "bf16-mixed": torch.bfloat16}
 _ADVICE = "running the model once; lower the particles of {!r}, or the sizes of the networks"
+MODEL = "model"
 _PREPARED_ROWS = 10_000
 _PREPARED_NUMBERS = 2**24
 
@@ -140,8 +142,12 @@ def fit(
     pair = Pair(model)
     state = None if resume is None else read_checkpoint(Path(resume))
     out = resume if out is None else out
-    if out is not None and pair.whole is not None:
-        to_tree(pair.whole, path="model")  # what cannot be saved is said before hours of training
+    folder = None if out is None else Path(out)
+    if folder is not None:
+        for name in (MODEL, CHECKPOINTS):  # behind a link they would go over what lies elsewhere
+            require_within(folder / name, folder)
+    if folder is not None and pair.whole is not None:
+        dump(to_tree(pair.whole, path="model"))  # what cannot be saved is said before training
     loss = Loss(ELBO() if objective is None else objective, pair)
     train, valid = _splits(data, valid)
     check_patience(patience, valid)
@@ -158,7 +164,6 @@ def fit(
         made = make_optimizer(parameters, optimizer)
         scheduled = make_scheduler(made, scheduler, warmup)
         hooks = [*callbacks]
-        folder = None if out is None else Path(out)
         if folder is not None:
             make_folder(folder)
             hooks.insert(0, MetricsFile(folder / "metrics.jsonl"))
@@ -189,6 +194,8 @@ def fit(
         run.history.kl = method
         if state is not None:
             restore(run, state)
+        if folder is not None:
+            (folder / HISTORY).unlink(missing_ok=True)  # it says that training has ended
         training = [module for module in loss.modules() if module.training]
         try:
             history = run()
@@ -198,7 +205,7 @@ def fit(
                 module.training = True
     if folder is not None:
         if pair.whole is not None:
-            save(pair.whole, folder / "model")
+            save(pair.whole, folder / MODEL)
         write_text(folder / HISTORY, json.dumps(history.to_dict(), indent=2) + "\n")
     return history
 
@@ -208,7 +215,7 @@ def _order_seed(seed: int | None, state: Mapping[str, Any] | None) -> int:
     if seed is not None:
         return seed
     if state is not None:
-        return int(state["settings"]["seed"])
+        return seed_of(state)
     return int(torch.randint(2**31, ()))
 
 

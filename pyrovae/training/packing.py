@@ -11,6 +11,8 @@ import numpy as np
 from torch import Tensor
 
 _TAGS = ("tensor", "tuple", "dict", "float", "counter", "array")
+_NUMBERS = "biuf"  # the kinds of arrays, by NumPy's letters, that hold plain numbers
+_SAID = 200  # characters of what is wrong
 
 
 def pack(value: Any) -> tuple[Any, dict[str, Tensor]]:
@@ -40,8 +42,9 @@ def unpack(plain: Any, tensors: dict[str, Tensor]) -> Any:
     """
     try:
         return _unpacked(plain, tensors)
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"not the state of a run: {type(error).__name__} {error}") from error
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        text = str(error)[:_SAID]
+        raise ValueError(f"not the state of a run: {type(error).__name__} {text}") from error
 
 
 def _packed(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
@@ -88,7 +91,7 @@ def _unpacked(plain: Any, tensors: dict[str, Tensor]) -> Any:
         case "tensor":
             return tensors[inner]
         case "array":
-            return np.array(inner, dtype=np.dtype(plain["dtype"]))
+            return np.array(inner, dtype=_number(plain["dtype"]))
         case "float":
             return float(inner)
         case "tuple":
@@ -98,3 +101,11 @@ def _unpacked(plain: Any, tensors: dict[str, Tensor]) -> Any:
         case "dict":
             return dict(_unpacked(inner, tensors))
     return {key: _unpacked(item, tensors) for key, item in plain.items()}
+
+
+def _number(name: Any) -> np.dtype[Any]:
+    """Return a kind of numbers by its name; others can be of any size, or hold objects."""
+    dtype = np.dtype(str(name))
+    if dtype.kind not in _NUMBERS or dtype.name != name:
+        raise ValueError(f"not the state of a run: an array of {str(name)[:_SAID]!r}")
+    return dtype

@@ -11,9 +11,12 @@ from torch import Tensor
 
 from pyrovae.objectives import Objective
 from pyrovae.training.history import History
+from pyrovae.training.sound import require_sound
 
 if TYPE_CHECKING:
     from pyrovae.training.run import Run
+
+_SAID = 300  # characters of what is wrong
 
 
 def random_states(device: torch.device) -> Tensor:
@@ -63,11 +66,16 @@ def restore(run: "Run", state: Mapping[str, Any]) -> None:
     """Put a run that was set up anew to a state; the random states of the process too.
 
     Raises:
-        ValueError: the state is of a run with other settings, or of another model; the message
-            names the first difference.
+        ValueError: the state is of a run with other settings, of another model, or damaged; the
+            message names the first difference, and the run is as it was.
     """
+    before = state.get("settings")
+    _require_same(settings_of(run), before if isinstance(before, dict) else {})
     try:
-        _require_same(settings_of(run), state["settings"])
+        require_sound(run, state)
+        set_random_states(state["random"], run.device)
+        random.setstate(state["python"])
+        np.random.set_state(state["numpy"])
         run.loss.pair.load_state_dict(state["weights"])
         run.optimizer.load_state_dict(state["optimizer"])
         if run.scheduler is not None:
@@ -76,19 +84,33 @@ def restore(run: "Run", state: Mapping[str, Any]) -> None:
             torch._foreach_copy_(run.average.tensors, state["average"])
         run.mean.restore(state["mean"])
         run.best.restore(state["best"])
-        run.epoch, run.batch, run.step = state["epoch"], state["batch"], state["step"]
-        run.seconds = state["seconds"]
-        run.history = History(
-            records=list(state["records"]),
-            best_epoch=run.best.epoch,
-            stopped=state["stopped"],
-            kl=run.history.kl,
-        )
-        set_random_states(state["random"], run.device)
-        random.setstate(state["python"])
-        np.random.set_state(state["numpy"])
-    except (KeyError, TypeError, RuntimeError, AttributeError) as error:
-        raise ValueError(f"the checkpoint cannot be resumed from: {error}") from error
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        named = "" if type(error) is ValueError else f"{type(error).__name__} "
+        text = f"{named}{str(error)[:_SAID]}"
+        raise ValueError(f"the checkpoint cannot be resumed from: {text}") from error
+    run.epoch, run.batch, run.step = state["epoch"], state["batch"], state["step"]
+    run.seconds = state["seconds"]
+    run.history = History(
+        records=list(state["records"]),
+        best_epoch=run.best.epoch,
+        stopped=state["stopped"],
+        kl=run.history.kl,
+    )
+
+
+def seed_of(state: Mapping[str, Any]) -> int:
+    """Return the seed of the run that a state is of.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    try:
+        seed = int(state["settings"]["seed"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError("the checkpoint cannot be resumed from: it holds no seed") from error
+    if not 0 <= seed < 2**63:
+        raise ValueError("the checkpoint cannot be resumed from: its seed is out of range")
+    return seed
 
 
 def settings_of(run: "Run") -> dict[str, str]:
