@@ -1,0 +1,172 @@
+"""Config round trip: what --print_config prints is the same run, and the same tree as in Python."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pyrovae import data, likelihoods, networks, objectives, posteriors, priors, schedules
+from pyrovae.__main__ import main
+from pyrovae.config import parse, to_tree
+from pyrovae.data import Source
+from pyrovae.declared import Declared
+
+TINY = "--epochs 1 --batch_size 8 --samples 2 --report false --data bits.npz"
+
+# For every part at least once with arguments that are not its defaults: the flags, and the object.
+CASES: dict[str, tuple[str, Any]] = {
+    "prior StandardNormal": ("--model.prior StandardNormal --model.prior.dim 3",
+                             priors.StandardNormal(3)),
+    "prior GaussianMixture": (
+        "--model.prior GaussianMixture --model.prior.dim 3 --model.prior.components 4",
+        priors.GaussianMixture(3, components=4)),
+    "prior VampPrior": ("--model.prior VampPrior --model.prior.dim 3 --model.prior.components 4",
+                        priors.VampPrior(3, components=4)),
+    "likelihood Bernoulli": ("--model.likelihood Bernoulli", likelihoods.Bernoulli((6,))),
+    "likelihood Binomial": (
+        "--model.likelihood Binomial --model.likelihood.total_count 2",
+        likelihoods.Binomial((6,), total_count=2)),
+    "likelihood Normal": ("--model.likelihood Normal --model.likelihood.scale network",
+                          likelihoods.Normal((6,), scale="network")),
+    "likelihood Normal, a number": ("--model.likelihood Normal --model.likelihood.scale 0.5",
+                                    likelihoods.Normal((6,), scale=0.5)),
+    "posterior MeanFieldNormal": ("--model.posterior MeanFieldNormal",
+                                  posteriors.MeanFieldNormal()),
+    "posterior FullRankNormal": ("--model.posterior FullRankNormal", posteriors.FullRankNormal()),
+    "encoder MLP": ("--model.encoder MLP --model.encoder.hidden [5,4] "
+        "--model.encoder.activation elu",
+                    networks.MLP((5, 4), activation="elu")),
+    "encoder MLP, linear": ("--model.encoder MLP --model.encoder.hidden []", networks.MLP(())),
+    "encoder GatedMLP": ("--model.encoder GatedMLP --model.encoder.hidden 5",
+                         networks.GatedMLP((5,))),
+    "objective ELBO": ("--objective ELBO --objective.beta 0.5 --objective.kl sampled "
+                       "--objective.particles 2 --objective.free_bits 0.1",
+                       objectives.ELBO(beta=0.5, kl="sampled", particles=2, free_bits=0.1)),
+    "objective IWAE": ("--objective IWAE --objective.particles 3", objectives.IWAE(particles=3)),
+    "beta Constant": ("--objective.beta Constant --objective.beta.value 0.3",
+                      schedules.Constant(0.3)),
+    "beta Ramp": ("--objective.beta Ramp --objective.beta.start 0.1 --objective.beta.end 0.9 "
+                  "--objective.beta.steps 7 --objective.beta.delay 2",
+                  schedules.Ramp(0.1, 0.9, steps=7, delay=2)),
+    "beta Cosine": ("--objective.beta Cosine --objective.beta.steps 7",
+                    schedules.Cosine(steps=7)),
+    "beta Cycle": ("--objective.beta Cycle --objective.beta.period 6 --objective.beta.fraction 0.4",
+                   schedules.Cycle(period=6, fraction=0.4)),
+    "data Arrays": ("--data bits.npz --data.valid 4 --data.test 0.2 --data.seed 3",
+                    data.Arrays("bits.npz", valid=4, test=0.2, seed=3)),
+    "data Digits": ("--data digits --data.valid 1500 --data.test 200 --data.seed 1",
+                    data.Digits(valid=1500, test=200, seed=1)),
+    "data MNIST": ("--data mnist --data.root . --data.binarize fixed --data.valid 8 --data.seed 2",
+                   data.MNIST(root=".", binarize="fixed", valid=8, seed=2)),
+    "data FashionMNIST": ("--data fashion-mnist --data.root . --data.valid 8",
+                          data.FashionMNIST(root=".", valid=8)),
+    "data ImageFolder": ("--data images/ --data.size 6 --data.channels 1 --data.binarize dynamic",
+                         data.ImageFolder("images/", size=6, channels=1, binarize="dynamic")),
+    "data TorchvisionImages": (
+        "--data KMNIST --data.root . --data.size 6 --data.valid 8",
+        data.TorchvisionImages("KMNIST", root=".", size=6, valid=8)),
+    "encoder Conv": (
+        "--data images/ --data.size 8 --model.encoder Conv --model.encoder.channels [3] "
+        "--model.encoder.hidden 5 --model.encoder.activation elu",
+        networks.Conv((3,), hidden=5, activation="elu")),
+    "optimizer SGD": ("--optimizer SGD --optimizer.lr 0.01 --optimizer.momentum 0.9", None),
+    "optimizer AdamW": ("--optimizer AdamW --optimizer.betas [0.8,0.9]", None),
+    "scheduler StepLR": ("--scheduler StepLR --scheduler.step_size 2 --warmup 2 --clip 5", None),
+    "averaged, patient": ("--ema 0.9 --patience 3 --seed 4 --precision bf16-mixed", None),
+}  # fmt: skip
+ROOMS = (priors, likelihoods, posteriors, networks, objectives, schedules, data)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Files for every source: arrays, images, and the format of MNIST."""
+    folder = tmp_path_factory.mktemp("stage")
+    generator = np.random.default_rng(0)
+    np.savez(folder / "bits.npz", x=generator.integers(0, 2, size=(30, 6)).astype(np.uint8))
+    (folder / "images").mkdir()
+    for number in range(20):
+        pixels = generator.integers(0, 256, size=(8, 8), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / f"{number}.png")
+    for name in ("MNIST", "FashionMNIST", "KMNIST"):
+        raw = folder / name / "raw"
+        raw.mkdir(parents=True)
+        for split, count in (("train", 24), ("t10k", 8)):
+            for kind, sizes in (("images-idx3", (count, 28, 28)), ("labels-idx1", (count,))):
+                values = generator.integers(0, 10, size=sizes, dtype=np.uint8)
+                head = bytes([0, 0, 8, len(sizes)])
+                head += b"".join(size.to_bytes(4, "big") for size in sizes)
+                (raw / f"{split}-{kind}-ubyte").write_bytes(head + values.tobytes())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield folder
+
+
+def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    capsys.readouterr()
+    assert main(["train", *words, "--print_config"]) == 0
+    return capsys.readouterr().out
+
+
+def first_loss(run: Path) -> float:
+    return json.loads((run / "metrics.jsonl").read_text().splitlines()[0])["train/loss"]
+
+
+def tiny(flags: str) -> list[str]:
+    """The flags over settings that train in no time; a network keeps those a case names."""
+    words = TINY.split()
+    for part in ("encoder", "decoder"):
+        if f"--model.{part} " not in flags:
+            words += [f"--model.{part}.hidden", "[4]"]
+    if "--model.prior" not in flags:
+        words += ["--model.prior.dim", "2"]
+    return [*words, *flags.split()]
+
+
+def node(tree: dict[str, Any], name: str) -> Any:
+    """What a case is about, in the tree of a run."""
+    kind = name.split(maxsplit=1)[0]
+    if kind in ("data", "objective"):
+        return tree[kind]
+    if kind == "beta":
+        return tree["objective"]["init_args"]["beta"]
+    return tree["model"]["init_args"][kind]
+
+
+@pytest.mark.filterwarnings("ignore:poor importance weights")
+@pytest.mark.filterwarnings("ignore:batch_size")
+@pytest.mark.parametrize("name", CASES)
+def test_printed_and_read_again(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags, made = CASES[name]
+    text = printed(capsys, *tiny(flags))
+    file = tmp_path / "run.yaml"
+    file.write_text(text)
+    assert printed(capsys, "--config", str(file)) == text
+    assert main(["train", *tiny(flags), "--out", str(tmp_path / "flags")]) == 0
+    assert main(["train", "--config", str(file), "--out", str(tmp_path / "file")]) == 0
+    assert first_loss(tmp_path / "flags") == first_loss(tmp_path / "file")
+    if made is None:
+        return
+    expected = to_tree(made)
+    if name.startswith("likelihood"):
+        expected["init_args"].pop("event_shape")  # which the data know
+    assert node(parse(text), name) == expected
+
+
+def test_every_part_and_source_has_a_case() -> None:
+    """A new part is one more row."""
+    exported = {
+        value.__name__
+        for room in ROOMS
+        for value in vars(room).values()
+        if isinstance(value, type)
+        and issubclass(value, Source if room is data else Declared)
+        and not getattr(value, "__abstractmethods__", None)
+        and value is not Declared
+    }
+    assert exported == {type(made).__name__ for _, made in CASES.values() if made is not None}
