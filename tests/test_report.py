@@ -342,6 +342,26 @@ def test_a_model_that_cannot_be_used(damage: str, copy: Path) -> None:
     check_page(report.file)
 
 
+def test_a_class_of_ones_own_must_be_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ones_own.py").write_text(
+        "from pyrovae.priors import StandardNormal\n\n\nclass Mine(StandardNormal):\n    pass\n"
+    )
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    pyrovae.save(small(StandardNormal(2), MeanFieldNormal(), (3,)), tmp_path / "model")
+    config = tmp_path / "model" / "config.yaml"
+    config.write_text(config.read_text().replace("pyrovae.priors.StandardNormal", "ones_own.Mine"))
+    assert "--allow ones_own" in write([tmp_path]).notes[tmp_path][1]
+    assert "ones_own" not in sys.modules
+    try:
+        report = write([tmp_path], allow=("ones_own",), data=torch.randn(40, 3))
+    finally:
+        sys.modules.pop("ones_own", None)
+    assert len(report.notes[tmp_path]) == 1  # there was no training
+    assert "VAE: ones_own.Mine, Normal" in check_page(report.file).text
+
+
 def test_a_scale_at_its_floor(tmp_path: Path) -> None:
     vae = small(StandardNormal(2), MeanFieldNormal(), (3,), scale="element")
     with torch.no_grad():
