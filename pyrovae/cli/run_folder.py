@@ -17,6 +17,7 @@ MODEL = "model"
 EVALUATION = "evaluation.json"
 METRICS = "metrics.jsonl"
 WEIGHTS = "weights.safetensors"
+TENSORBOARD = "tensorboard"
 _LISTED = 5  # runs that an error lists at most, the last ones
 
 
@@ -92,7 +93,8 @@ def _remove_unbegun(folder: Path) -> None:
     for name in (METRICS, CONFIG):
         with suppress(OSError):
             (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / FOLDER, ignore_errors=True)
+    for name in (FOLDER, TENSORBOARD):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pyrovae.cli.flags import lex
 from pyrovae.cli.help import train_help
 from pyrovae.cli.notes import notes
 from pyrovae.cli.resume import settings_of_run
-from pyrovae.cli.run_folder import CONFIG, kept_once_begun, new_folder
+from pyrovae.cli.run_folder import CONFIG, TENSORBOARD, kept_once_begun, new_folder
 from pyrovae.cli.settings import check_numbers, linked, maker, read_settings, unlinked
 from pyrovae.cli.show import show
 from pyrovae.config import dump, from_tree
@@ -81,7 +81,7 @@ def run(words: Sequence[str]) -> int:
         _describe(model, objective, splits.train, said, folder)
         callbacks: list[Callback] = [_SettingsFile(folder / CONFIG, dump(settings))]
         if tree["tensorboard"]:
-            callbacks.append(TensorBoard(folder / "tensorboard"))
+            callbacks.append(TensorBoard(folder / TENSORBOARD))
         history = _fit(model, splits, objective, tree, folder, allow, callbacks)
         if splits.test is not None:
             _evaluate(model, splits.test, tree, folder)
