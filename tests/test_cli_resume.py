@@ -128,7 +128,7 @@ def test_a_full_disk_says_how_to_go_on(
     assert main(["train", *SMALL, "--epochs", "2", "--out", "RUN"]) == 2
     assert capsys.readouterr().err.splitlines() == [
         "pyrovae: RUN/metrics.jsonl: No space left on device",
-        "then go on with: pyrovae train --resume RUN",
+        "once that is mended, go on with: pyrovae train --resume RUN",
     ]
 
 

@@ -84,7 +84,8 @@ class Parser(argparse.ArgumentParser):
         if text == "expected one argument":
             text = "a value must follow"
         wrong = _NO_CHOICE.match(text)
-        action = next((a for a in self._actions if "/".join(a.option_strings) == name), None)
+        named = (a for a in self._actions if name in ("/".join(a.option_strings), a.metavar))
+        action = next(named, None)
         if wrong and action is not None and action.choices is not None:
             known = [str(choice) for choice in action.choices]
             hint = nearest(wrong[1], known)

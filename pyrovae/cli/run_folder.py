@@ -80,7 +80,7 @@ def kept_once_begun(folder: Path, *, new: bool, made: Sequence[Path] = ()) -> It
         if interrupted:
             raise KeyboardInterrupt(f"; go on with: pyrovae train --resume {folder}") from error
         if isinstance(error, OSError) and has_checkpoint(folder):
-            error.add_note(f"then go on with: pyrovae train --resume {folder}")
+            error.add_note(f"once that is mended, go on with: pyrovae train --resume {folder}")
         raise
 
 

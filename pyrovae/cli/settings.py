@@ -240,7 +240,7 @@ def source_tree(name: str, *, allow: Iterable[str] = ()) -> Written:
         source, given = meaning(name)
     except ValueError as error:
         hint = f"; a class of your own needs --allow {words[0]}" if own else ""
-        raise UsageError([f"data: {error}{hint}"]) from error
+        raise UsageError([f"{error}{hint}"]) from error
     return Written(source.__name__, given)
 
 

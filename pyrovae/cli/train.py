@@ -20,6 +20,7 @@ from pyrovae.data import Source
 from pyrovae.declared import arguments_of
 from pyrovae.evaluation import evaluate
 from pyrovae.files import write_text
+from pyrovae.memory import memory_advice
 from pyrovae.models import Model
 from pyrovae.objectives import Objective
 from pyrovae.outline import outline
@@ -59,7 +60,8 @@ def run(words: Sequence[str]) -> int:
     tree = read_settings(flags, allow=allow)
     check_numbers(tree)
     source = from_tree(tree["data"], allow=allow, expected=Source, path="data")
-    tree, said = linked(tree, source, allow=allow)
+    with memory_advice(lambda: f"reading {source!r}; ask for fewer or smaller data"):
+        tree, said = linked(tree, source, allow=allow)
     if "print_config" in flags.switches:
         print(dump(unlinked(tree, source)), end="")
         return 0
@@ -69,7 +71,7 @@ def run(words: Sequence[str]) -> int:
     outline(tree["model"])  # what is too large for this machine is refused before it is made
     with random_state(tree["seed"]):  # the constructors draw the starting values
         model = from_tree(tree["model"], allow=allow, expected=Model, path="model")
-    with notes():
+    with notes(), memory_advice(lambda: f"reading {source!r}; ask for fewer or smaller data"):
         splits = source.load()
     folder, made = (
         new_folder(out, name=source.short_name)
