@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_FILE_IN_THE_WAY = (FileExistsError, NotADirectoryError)
+
 
 def make_folder(folder: Path) -> list[Path]:
     """Make a folder and those above it; return the ones that were missing, the outermost first.
@@ -25,7 +27,8 @@ def make_folder(folder: Path) -> list[Path]:
         ...     [made.name for made in make_folder(Path(folder) / "runs" / "first")]
         ['runs', 'first']
     """
-    missing = [path for path in (folder, *folder.parents) if not path.is_dir()][::-1]
+    # unlike Path.is_dir this raises nothing, whatever the name
+    missing = [path for path in (folder, *folder.parents) if not os.path.isdir(path)][::-1]
     made: list[Path] = []
     try:
         for path in missing:
@@ -33,9 +36,8 @@ def make_folder(folder: Path) -> list[Path]:
             made.append(path)
     except OSError as error:
         remove_empty(made)
-        reason = error.strerror
-        if missing[0].exists():
-            reason = f"{missing[0]} is a file"
+        in_the_way = isinstance(error, _FILE_IN_THE_WAY)
+        reason = f"{missing[0]} is a file" if in_the_way else error.strerror
         message = f"no folder can be made here ({reason}); choose another place"
         raise OSError(error.errno, message, str(folder)) from error
     return made

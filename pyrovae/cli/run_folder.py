@@ -36,7 +36,7 @@ def new_folder(out: str | None, *, name: str) -> tuple[Path, list[Path]]:
     """
     if out is not None:
         folder = Path(out).expanduser()
-        if folder.is_dir():
+        if os.path.isdir(folder):
             if any(folder.iterdir()):
                 raise FileExistsError(
                     f"{folder} exists and is not empty; choose another --out, or remove it first"
