@@ -62,4 +62,4 @@ def case(words: str, *said: str) -> object:
         *said: the offending value and what would fit, or the nearest spelling.
     """
     assert len(said) >= 2 or "did you mean" in "".join(said), f"{words}: a value and a remedy"
-    return pytest.param(shlex.split(words), said, id=words[:70] or "no word")
+    return pytest.param(shlex.split(words), said, id=words[-70:] or "no word")

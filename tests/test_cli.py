@@ -214,7 +214,7 @@ def test_ones_own_class_must_be_allowed(
         ("train --scheduler.T_max 3", "name a LRScheduler first"),
         ("train --precision 16", "precision: expected one of"),
         ("train --device gpux", "device"),
-        ("train --config nowhere.yaml", "nowhere.yaml: No such file"),
+        ("train --config nowhere.yaml", "there is no file nowhere.yaml"),
         ("train --config bad.yaml", "given twice"),
         ("train --config list.yaml", "no configuration"),
         ("train --config odd.yaml", "class_path"),

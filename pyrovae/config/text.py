@@ -6,6 +6,7 @@ what it seems to mean. Its length, its depth and the number of its values have l
 what a configuration needs, so that no file takes longer to read than a few seconds.
 """
 
+import os
 import re
 from collections.abc import Hashable
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import yaml
 
 from pyrovae.files import read_whole
+from pyrovae.spelling import nearest
 
 LARGEST = 250_000  # bytes; a configuration is a few thousand
 MOST = 10_000  # values; a configuration has a hundred
@@ -168,6 +170,12 @@ def read(file: Path) -> Any:
         OSError: the file cannot be read, or is no file but a pipe or the like.
         ValueError: it is larger than 250 kB, not text, or not in the subset of YAML.
     """
+    if os.path.isdir(file):
+        raise IsADirectoryError(f"{file} is a folder; expected a file of settings")
+    if not os.path.lexists(file):
+        beside = [str(path) for path in file.parent.glob(f"*{file.suffix}")] if file.suffix else []
+        hint = nearest(file, beside) or f": check the path, seen from {Path.cwd()}"
+        raise FileNotFoundError(f"there is no file {file}{hint}")
     content = read_whole(file, most=LARGEST)
     try:
         text = content.decode("utf-8")
