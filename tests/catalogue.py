@@ -30,7 +30,7 @@ def stage(words: Sequence[str], stages: Mapping[str, Stage], folder: Path) -> No
     """Make what a command names, by the first part of a path in it, where the stages know it."""
     for word in words:
         for name in (word, word.partition("=")[2]):
-            first = name.split("/")[0]
+            first = name.removeprefix("./").split("/")[0]
             if first in stages and not (folder / first).exists():
                 stages[first](folder / first)
 

@@ -79,13 +79,14 @@ def _parts(split: Any) -> tuple[Tensor, Tensor]:
 
 
 def _download(known: Any, name: str, folder: Path) -> None:
+    new = [path for path in (folder / name / "raw", folder / name, folder) if not path.exists()]
     try:
         with downloading():
             known(str(folder), train=True, download=True)
     except (OSError, RuntimeError) as error:
         reason = str(error).strip().rpartition("\n")[2].strip()  # that of the last mirror
-        for path in (folder / name / "raw", folder / name):
-            with contextlib.suppress(OSError):  # it holds something, or was never made
+        for path in new:
+            with contextlib.suppress(OSError):  # it holds something, or was not made
                 path.rmdir()
         raise FileNotFoundError(
             f"{name} is not in {folder} and cannot be downloaded ({reason}): put the unpacked "

@@ -25,7 +25,9 @@ from pyrovae.data.source import (
     check_seed,
     split_rows,
 )
+from pyrovae.numeric import is_count
 
+_SIDE = 2**14  # pixels; a picture of more would fill the memory by itself
 _NAMES: dict[Role, str] = {"train": "training", "valid": "validation", "test": "test"}
 _FIRST: dict[Role, int] = {"train": 0, "valid": 2**40, "test": 2**41}  # numbers of all pictures
 
@@ -56,10 +58,10 @@ class ImageSource(Source):
         # what was found, until `load` is done with it, or the next question where files may change
         self._opened: dict[Role, Album | None] = {}
         sides = size if isinstance(size, tuple | list) else (size, size)
-        if size is not None and not (len(sides) == 2 and all(map(_positive, sides))):
+        if size is not None and not (len(sides) == 2 and all(map(_fits, sides))):
             raise ValueError(
-                f"{type(self).__name__} expects size to be a positive integer, for squares, or "
-                f"[height, width]; got {size!r}"
+                f"{type(self).__name__} expects size to be a positive integer, at most {_SIDE}, "
+                f"for squares, or [height, width]; got {size!r}"
             )
         if channels not in (None, 1, 3) or isinstance(channels, bool):
             raise ValueError(
@@ -181,5 +183,5 @@ class ImageSource(Source):
         return data_of(pictures, workers=self.workers, streams=streams, description=said)
 
 
-def _positive(side: object) -> bool:
-    return isinstance(side, int) and not isinstance(side, bool) and side > 0
+def _fits(side: int) -> bool:
+    return is_count(side) and side <= _SIDE
