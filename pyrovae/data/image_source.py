@@ -183,5 +183,5 @@ class ImageSource(Source):
         return data_of(pictures, workers=self.workers, streams=streams, description=said)
 
 
-def _fits(side: int) -> bool:
-    return is_count(side) and side <= _SIDE
+def _fits(side: object) -> bool:
+    return isinstance(side, int) and is_count(side) and side <= _SIDE
