@@ -28,7 +28,7 @@ FROZEN = "frozen"  # the note that lists the parameters which are not to be trai
 _DTYPES = (torch.float32, torch.float64)  # in which a model can be trained and evaluated
 _NAMED = 4  # tensors named in an error
 _NAME = 200  # characters of a name in it
-_LONGEST = 300  # characters of what is said of one tensor
+_SIZES = 10  # numbers of a shape in it
 
 
 def save(model: Model, folder: str | Path) -> None:
@@ -190,14 +190,16 @@ def _require_shapes(
     own: Mapping[str, Tensor], found: Mapping[str, Iterable[int]], file: Path
 ) -> None:
     """Raise ValueError where a file has other tensors than a model, or of other shapes."""
-    problems = [f"'{name}' {list(own[name].shape)} is missing" for name in own if name not in found]
+    problems = [
+        f"'{name}' {_shown(own[name].shape)} is missing" for name in own if name not in found
+    ]
     problems += [
-        f"'{name[:_NAME]}' {list(found[name])} is not the model's"
+        f"'{name[:_NAME]}' {_shown(found[name])} is not the model's"
         for name in found
         if name not in own
     ]
     problems += [
-        f"'{name}' is {list(shape)}, expected {list(own[name].shape)}"
+        f"'{name}' is {_shown(shape)}, expected {_shown(own[name].shape)}"
         for name, shape in found.items()
         if name in own and tuple(shape) != tuple(own[name].shape)
     ]
@@ -208,9 +210,13 @@ def _refuse(problems: list[str], file: Path) -> None:
     """Raise ValueError where there are problems, with the first of them."""
     if problems:
         more = len(problems) - _NAMED
-        shortened = [problem[:_LONGEST] for problem in problems[:_NAMED]]
-        named = [*shortened, *([f"and {more} more"] if more > 0 else [])]
+        named = [*problems[:_NAMED], *([f"and {more} more"] if more > 0 else [])]
         raise ValueError(f"{file} does not hold the state of the model: {'; '.join(named)}")
+
+
+def _shown(shape: Iterable[int]) -> str:
+    sizes = list(shape)
+    return str(sizes) if len(sizes) <= _SIZES else f"{str(sizes[:_SIZES])[:-1]}, ...]"
 
 
 def _kinds(state: Mapping[str, Tensor]) -> set[torch.dtype]:

@@ -6,6 +6,8 @@ The folder is one that `pyrovae train` wrote: `config.yaml`, `metrics.jsonl`, `h
 read, and `evil_module.py`, which leaves a file behind when it is imported.
 """
 
+import copy
+import functools
 import json
 import struct
 from collections.abc import Callable
@@ -75,13 +77,18 @@ def in_text(*files: Callable[[Path], Path], change: Callable[[str], str]) -> Dam
 
 
 def in_yaml(file: Callable[[Path], Path], *keys: str, value: Any) -> Damage:
-    """Set an entry of a configuration; written by PyYAML, which has none of our limits."""
+    """Set an entry of a configuration; written as JSON, which has none of our limits."""
 
     def change(text: str) -> str:
-        tree = put(yaml.safe_load(text), keys, value)
-        return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+        tree = put(copy.deepcopy(_parsed(text)), keys, value)
+        return json.dumps(tree).replace("Infinity", ".inf").replace("NaN", ".nan")
 
     return in_text(file, change=change)
+
+
+@functools.cache
+def _parsed(text: str) -> Any:
+    return yaml.safe_load(text)
 
 
 def in_model(*keys: str, value: Any) -> Damage:

@@ -18,6 +18,7 @@ from pyrovae.networks import MLP, Conv, GatedMLP, Network
 from pyrovae.posteriors import FullRankNormal, MeanFieldNormal
 from pyrovae.priors import GaussianMixture, StandardNormal, VampPrior
 from pyrovae.saving import CONFIG, FORMAT, WEIGHTS, load, save
+from pyrovae.training import fit
 
 
 class Normalised(Network):
@@ -28,6 +29,16 @@ class Normalised(Network):
         second.weight = first.weight
         norm = nn.BatchNorm1d(4)
         return nn.Sequential(norm, first, second, MLP(())((4,), out_shape))
+
+
+class Noted(Network):
+    """Keeps a text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __call__(self, in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> nn.Module:
+        return MLP(())(in_shape, out_shape)
 
 
 def made(**parts: Any) -> VAE:
@@ -137,6 +148,64 @@ def test_another_model_takes_the_place_of_a_folder_whole(
         save(made(), tmp_path / "model")
     assert load(tmp_path / "model").prior.dim == 3
     assert os.listdir(tmp_path) == ["model"]
+
+
+def frozen_in(model: VAE) -> set[str]:
+    return {name for name, value in model.named_parameters() if not value.requires_grad}
+
+
+def test_what_is_frozen_stays_frozen(tmp_path: Path) -> None:
+    model = made(prior=GaussianMixture(2, components=3))
+    model.encoder_network.requires_grad_(False)
+    model.prior.logits.requires_grad_(False)
+    save(model, tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert frozen_in(again) == frozen_in(model) == {
+        "prior.logits",
+        *(f"encoder_network.network.{at}.{name}" for at in (1, 3) for name in ("weight", "bias")),
+    }  # fmt: skip
+    before = {name: value.clone() for name, value in again.named_parameters()}
+    fit(again, torch.rand(20, 4).round(), epochs=1, batch_size=10, seed=0, progress=False)
+    for name, value in again.named_parameters():
+        assert torch.equal(value, before[name]) == (name in frozen_in(model)), name
+    model.requires_grad_(True)
+    save(model, tmp_path / "model")
+    assert not frozen_in(load(tmp_path / "model"))
+
+
+class Still(StandardNormal):
+    """Has a parameter that its constructor freezes."""
+
+    def __init__(self, dim: int = 2) -> None:
+        super().__init__(dim)
+        self.shift = nn.Parameter(torch.zeros(dim), requires_grad=False)
+
+
+def test_what_was_thawed_stays_so_and_earlier_files_are_read(tmp_path: Path) -> None:
+    save(made(prior=Still()), tmp_path / "frozen")
+    assert frozen_in(load(tmp_path / "frozen", allow=(__name__,))) == {"prior.shift"}
+    model = made(prior=Still())
+    model.prior.requires_grad_(True)
+    save(model, tmp_path / "thawed")
+    assert not frozen_in(load(tmp_path / "thawed", allow=(__name__,)))
+    file = tmp_path / "thawed" / WEIGHTS
+    save_file(load_file(file), file, metadata={"format": "pt"})  # without the note
+    assert frozen_in(load(tmp_path / "thawed", allow=(__name__,))) == {"prior.shift"}
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_a_model_that_cannot_be_trained_is_not_saved(tmp_path: Path, kind: torch.dtype) -> None:
+    with pytest.raises(ValueError, match=r"can be neither trained nor evaluated.*model\.float\(\)"):
+        save(made().to(kind), tmp_path / "model")
+    assert not os.listdir(tmp_path)
+
+
+def test_what_no_configuration_can_hold_is_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="more than 3000 values; keep tables in a file"):
+        save(made(encoder=MLP((1,) * 3000)), tmp_path / "model")
+    with pytest.raises(ValueError, match=r"model\.encoder\.text: a text of 20000 characters"):
+        save(made(encoder=Noted("x" * 20_000)), tmp_path / "model")
+    assert not os.listdir(tmp_path)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

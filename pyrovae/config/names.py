@@ -101,6 +101,18 @@ def find(path: str, *, allow: Iterable[str] = ()) -> Any:
     return found
 
 
+def _imported(name: str) -> types.ModuleType:
+    """Import a module; whatever keeps it from being imported becomes a ValueError."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ValueError(f"{shown(name)} cannot be imported: {str(error)[:_SHOWN]}") from error
+    except (Exception, SystemExit) as error:  # users' own code
+        raise ValueError(
+            f"{name!r} cannot be imported, since it raises {type(error).__name__}: {error}"
+        ) from error
+
+
 def words_of(path: str) -> list[str]:
     """Return the words of a dotted name, of which there are at least two.
 
@@ -121,20 +133,6 @@ def words_of(path: str) -> list[str]:
 def shown(text: str) -> str:
     """Return a text in quotes, shortened, with look-alikes and control characters told apart."""
     return ascii(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
-
-
-def _imported(name: str) -> types.ModuleType:
-    """Import a module; whatever keeps it from being imported becomes a ValueError."""
-    try:
-        return import_module(name)
-    except ImportError as error:
-        text = str(error)[:_SHOWN]
-        raise ValueError(f"{shown(name)} cannot be imported: {text}") from error
-    except (Exception, SystemExit) as error:  # users' own code
-        raise ValueError(
-            f"{shown(name)} cannot be imported, since it raises {type(error).__name__}: "
-            f"{str(error)[:_SHOWN]}"
-        ) from error
 
 
 def find_class(path: str, *, allow: Iterable[str] = (), expected: type | None = None) -> type:

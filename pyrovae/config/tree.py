@@ -175,7 +175,8 @@ def _made_object(
     try:
         return maker(**made)
     except Exception as error:  # whatever values from a stranger may do in a constructor
-        raise _refusal(error, maker, made, path) from error
+        call = f"{maker.__name__}({', '.join(f'{name}={value!r}' for name, value in made.items())})"
+        raise _refusal(error, call, path) from error
 
 
 def _made_argument(
@@ -201,17 +202,22 @@ def _found_class(
         raise type(error)(f"{_where(path)}{error}") from error
 
 
-def _refusal(error: Exception, maker: type, made: dict[str, Any], path: str) -> Exception:
+def _refusal(error: Exception, call: str, path: str) -> Exception:
     """Return an error of a constructor with its place, of a kind that callers expect."""
-    call = f"{maker.__name__}({', '.join(f'{name}={value!r}' for name, value in made.items())})"
-    if is_out_of_memory(error):
-        return MemoryError(f"{_where(path)}out of memory in {call[:_SAID]}; lower its sizes")
-    known = isinstance(error, TypeError | ValueError | OSError)
-    text = str(error) if known else f"{call} cannot be made: {type(error).__name__}: {error}"
-    own = isinstance(error, OSError) and type(error).__module__ == "builtins"
-    kind: type[Exception] = type(error) if own else ValueError
-    kind = TypeError if isinstance(error, TypeError) else kind
-    return kind(f"{_where(path)}{text if len(text) <= _SAID else f'{text[:_SAID]} ...'}")
+    kinds = (TypeError, OSError, MemoryError, ValueError)  # a subclass may not be made of one text
+    kind = next((kind for kind in kinds if isinstance(error, kind)), ValueError)
+    if isinstance(error, OSError) and type(error).__module__ == "builtins":
+        kind = type(error)
+    text = str(error)
+    if is_out_of_memory(error) and not isinstance(error, MemoryError):
+        kind, text = MemoryError, f"out of memory in {_short(call)}; lower its sizes"
+    elif not isinstance(error, kinds):
+        text = f"{_short(call)} cannot be made: {type(error).__name__}: {error}"
+    return kind(f"{_where(path)}{_short(text)}")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SAID else f"{text[:_SAID]} ..."
 
 
 def _single(tree: dict[str, Any], key: str, path: str) -> str:
