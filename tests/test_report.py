@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import pyrovae
 from pyrovae.__main__ import main
@@ -104,9 +105,10 @@ def epochs(folder: Path) -> list[dict[str, float]]:
 
 
 def train(folder: Path, *words: str, hidden: int = 64) -> Path:
+    quick = ["--samples", "20", "--report", "false"]
     networks = [f"--model.{part}.hidden=[{hidden}]" for part in ("encoder", "decoder")]
     with contextlib.redirect_stdout(io.StringIO()):
-        assert main(["train", *networks, "--samples", "20", *words, "--out", str(folder)]) == 0
+        assert main(["train", *networks, *quick, *words, "--out", str(folder)]) == 0
     return folder
 
 
@@ -213,7 +215,7 @@ def test_an_overfitting_run(runs: Path) -> None:
 def test_a_run_stopped_by_nan(copy: Path) -> None:
     lines = (copy / "metrics.jsonl").read_text().splitlines()[:7]
     (copy / "metrics.jsonl").write_text("\n".join([*lines, '{"epoch": 8, "train/loss": null}']))
-    text = "the loss is nan in step 31 of epoch 8: site 'x', parameter decoder.0.weight"
+    text = "the loss is nan: site 'x', parameter decoder.0.weight"
     history = {
         "epochs": 8, "best_epoch": 7, "stopped": "the loss is nan", "kl": {"z": "analytic"},
         "failure": {"step": 31, "epoch": 8, "text": text},
@@ -222,6 +224,7 @@ def test_a_run_stopped_by_nan(copy: Path) -> None:
     report = write([copy])
     assert titles(report) == ["The run was stopped: a number was not finite"]
     page = check_page(report.file)
+    assert "Step 31 (epoch 8): the loss is nan: site 'x'" in page.text
     assert "parameter decoder.0.weight. The weights kept are those of epoch 7" in page.text
     shutil.rmtree(copy / "model")  # nothing was kept
     (copy / "evaluation.json").unlink()
@@ -230,16 +233,33 @@ def test_a_run_stopped_by_nan(copy: Path) -> None:
     assert "There is no model to evaluate" in check_page(report.file).text
 
 
+def test_a_run_that_failed_by_itself(tmp_path: Path) -> None:
+    x = torch.randn(60, 3)
+    with pytest.warns(UserWarning, match="not finite"):
+        pyrovae.fit(
+            small(StandardNormal(2), MeanFieldNormal(), (3,)),
+            x,
+            epochs=3,
+            batch_size=30,
+            optimizer=lambda parameters: torch.optim.SGD(parameters, lr=1e30),
+            seed=0,
+            out=tmp_path,
+        )
+    report = write([tmp_path], data=x)
+    assert titles(report)[0] == "The run was stopped: a number was not finite"
+    assert "Step " in check_page(report.file).section("diagnosis")
+
+
 def test_a_run_that_did_not_finish(copy: Path) -> None:
     shutil.rmtree(copy / "model")
-    (copy / "evaluation.json").unlink()
+    for name in ("evaluation.json", "history.json"):
+        (copy / name).unlink()
     with (copy / "metrics.jsonl").open("a") as file:
         file.write('{"epoch": 26, "train/lo')
     report = write([copy])
     assert titles(report) == ["The run did not finish"]
     (note,) = report.notes[copy]
     assert note.startswith("samples, latent space, latent dimensions, reconstructions, traversals")
-    (copy / "checkpoint").mkdir()
     assert f"train --resume {copy}" in check_page(write([copy]).file).text
 
 
@@ -325,20 +345,16 @@ def test_a_model_that_cannot_be_used(damage: str, copy: Path) -> None:
     elif damage == "class":
         config.write_text(config.read_text().replace("pyrovae.priors.Standard", "antigravity.S"))
     else:
-        model = pyrovae.load(copy / "model")
-        for parameter in model.parameters():
-            torch.nn.init.constant_(parameter, float("nan"))
-        pyrovae.save(model, copy / "model")
+        weights = copy / "model" / "weights.safetensors"
+        state = {name: value * float("nan") for name, value in load_file(weights).items()}
+        save_file(state, weights)
     report = write([copy])
     words = {
-        "weights": "damaged", "format": "later pyrovae", "class": "antigravity",
-        "nan": "not finite numbers",
+        "weights": "damaged", "format": "later pyrovae", "class": "antigravity", "nan": "weights",
     }  # fmt: skip
     assert words[damage] in report.notes[copy][-1]
     assert "antigravity" not in sys.modules
-    assert titles(report) == (
-        ["The weights of the model are not finite"] if damage == "nan" else []
-    )
+    assert titles(report) == ["The model cannot be read"]
     check_page(report.file)
 
 

@@ -60,9 +60,9 @@ FOUND = {
         {"finished": False, "checkpoint": False},
         ("The run did not finish", "problem", "epochs", "train --config runs/a/config.yaml"),
     ),
-    "spoilt": (
-        {"spoilt": True},
-        ("The weights of the model are not finite", "problem", "NaN", "--optimizer.lr"),
+    "unreadable": (
+        {"unreadable": "the weights are damaged"},
+        ("The model cannot be read", "problem", "The weights are damaged.", "--allow"),
     ),
     "not finite": (
         {"log_prob": None},
@@ -109,8 +109,12 @@ FOUND = {
         {"train": noisy(SLOW, 0.3), "valid": noisy(SLOW + 1.0, 0.5)},
         ("Still improving at the last epoch", "warning", "validation loss", "--epochs 120"),
     ),
+    "too few epochs, a checkpoint": (
+        {"train": noisy(SLOW, 0.3), "valid": (), "name": "runs/a"},
+        ("Still improving at the last epoch", "warning", "loss", "--resume runs/a --epochs 120"),
+    ),
     "too few epochs, no validation": (
-        {"train": noisy(SLOW, 0.3), "valid": ()},
+        {"checkpoint": False, "train": noisy(SLOW, 0.3), "valid": ()},
         ("Still improving at the last epoch", "warning", "training loss", "--epochs 120"),
     ),
     "one epoch": (

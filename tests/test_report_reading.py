@@ -89,10 +89,10 @@ def test_an_empty_folder_is_empty(tmp_path: Path) -> None:
 
 
 def test_a_failure_is_read_from_the_history(tmp_path: Path) -> None:
-    failure = {"step": 9, "epoch": 2, "text": "the loss is nan in step 9"}
+    failure = {"step": 9, "epoch": 2, "text": "the loss is nan"}
     record = run(tmp_path, json.dumps(EPOCH), history={"best_epoch": 1, "failure": failure})
     facts = facts_of(record)
-    assert facts.failure == "the loss is nan in step 9"
+    assert facts.failure == "step 9 (epoch 2): the loss is nan"
     assert facts.best_epoch == 1
     assert facts.finished
 

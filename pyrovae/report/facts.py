@@ -33,7 +33,7 @@ class Facts:
         error: the standard error of log p(x) over data, in nats.
         evaluated: whether there is an evaluation.
         log_prob: log p(x), None where it was not finite.
-        spoilt: whether the model's weights are not all finite.
+        unreadable: why the model cannot be read, None where it can, or where there is none.
         floored: the share of the likelihood's scales that are at their floor.
         posterior_floored: the same of the posterior's scales.
     """
@@ -58,7 +58,7 @@ class Facts:
     error: float | None = None
     evaluated: bool = False
     log_prob: float | None = None
-    spoilt: bool = False
+    unreadable: str | None = None
     floored: float | None = None
     posterior_floored: float | None = None
 
@@ -68,7 +68,7 @@ def facts_of(
     *,
     dimensions: int | None = None,
     active: int | None = None,
-    spoilt: bool = False,
+    unreadable: str | None = None,
     floored: float | None = None,
     posterior_floored: float | None = None,
 ) -> Facts:
@@ -78,7 +78,7 @@ def facts_of(
         record: what the run folder holds.
         dimensions: the number of latent dimensions.
         active: how many are active on held-out data; those of the evaluation go first.
-        spoilt: whether the model's weights are not all finite.
+        unreadable: why the model cannot be read, None where it can, or where there is none.
         floored: see `Facts`.
         posterior_floored: see `Facts`.
     """
@@ -114,7 +114,7 @@ def facts_of(
         error=number(evaluation.get("log_prob_data_error")),
         evaluated="log_prob" in evaluation,
         log_prob=log_prob,
-        spoilt=spoilt,
+        unreadable=unreadable,
         floored=floored,
         posterior_floored=posterior_floored,
     )
@@ -134,8 +134,9 @@ def _failure(record: RunRecord) -> str | None:
     history = record.history or {}
     failure = history.get("failure")
     if isinstance(failure, dict):
-        text = failure.get("text") or "the history does not say of what"
-        return f"step {failure.get('step')} (epoch {failure.get('epoch')}): {text}"
+        text = str(failure.get("text") or "training failed, and the history does not say of what")
+        step, epoch = _whole(failure.get("step")), _whole(failure.get("epoch"))
+        return text if step is None or epoch is None else f"step {step} (epoch {epoch}): {text}"
     last = record.epochs[-1] if record.epochs else {}
     for name in ("train/loss", "valid/loss"):
         if name in last and number(last[name]) is None:

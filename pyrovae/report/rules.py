@@ -73,16 +73,16 @@ def unfinished(facts: Facts) -> Finding | None:
     )
 
 
-def spoilt(facts: Facts) -> Finding | None:
-    """Find a model whose weights are no numbers."""
-    if not facts.spoilt:
+def unreadable(facts: Facts) -> Finding | None:
+    """Find a model that is there and cannot be read."""
+    if facts.unreadable is None:
         return None
     return Finding(
         "problem",
-        "The weights of the model are not finite",
-        "Some parameters are NaN or infinite, so the model can neither draw nor score.",
-        "Train again, with a lower rate (`--optimizer.lr`) or clipped gradients (`--clip 10`), and "
-        "with validation data, so that the weights of the best epoch are kept.",
+        "The model cannot be read",
+        _sentence(facts.unreadable),
+        "A class of your own is named by `--allow PACKAGE`; a later format needs a later pyrovae; "
+        "where the weights are damaged or not finite, train again.",
     )
 
 
@@ -228,12 +228,17 @@ def too_few_epochs(facts: Facts) -> Finding | None:
     if not ended or by_patience or facts.epochs == 0:
         return None
     more = max(20, 2 * (facts.planned or facts.epochs))
+    longer = (
+        f"`pyrovae train --resume {quote(facts.name)} --epochs {more}` goes on from the last epoch."
+        if facts.checkpoint
+        else f"Train longer (`--epochs {more}`), with `--patience 10` to end by itself."
+    )
     if facts.epochs < 3:
         return Finding(
             "warning",
             f"Only {facts.epochs} epoch{'s were' if facts.epochs > 1 else ' was'} trained",
             "That is too few to see where training was going.",
-            f"Train longer (`--epochs {more}`).",
+            longer,
         )
     gained = gain(facts.valid or facts.train)
     if gained is None:
@@ -244,14 +249,14 @@ def too_few_epochs(facts: Facts) -> Finding | None:
         "Still improving at the last epoch",
         f"Over the last fifth of the epochs the {which} loss still fell by {_nats(gained)} per "
         f"datum, so the model is not as good as it can get.",
-        f"Train longer (`--epochs {more}`), with `--patience 10` to end by itself.",
+        longer,
     )
 
 
 RULES = (
     failed,
     unfinished,
-    spoilt,
+    unreadable,
     not_finite,
     collapsed,
     floored,

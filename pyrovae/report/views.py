@@ -29,7 +29,7 @@ class View:
         budget: bytes that one sheet of images may take.
         model: the model, None where it cannot be had.
         no_model: why not.
-        spoilt: whether its weights are not all finite.
+        unreadable: the error of reading it, None where there was none.
         held: the held-out data, or why there are none.
         examples: some of them, as one batch.
         latents: what the posterior makes of them.
@@ -41,7 +41,7 @@ class View:
     budget: int
     model: Any = None
     no_model: str = ""
-    spoilt: bool = False
+    unreadable: str | None = None
     held: HeldOut = field(default_factory=HeldOut)
     examples: dict[str, Tensor] | None = None
     latents: Latents | None = None
@@ -83,7 +83,7 @@ class View:
         """Return the facts that the diagnosis reads."""
         found = self.latents
         if found is None:
-            return facts_of(self.record, spoilt=self.spoilt)
+            return facts_of(self.record, unreadable=self.unreadable)
         return facts_of(
             self.record,
             dimensions=found.place.shape[1],
@@ -132,11 +132,8 @@ def opened(
         try:
             view.model = load(record.model, allow=tuple(allow))
         except Exception as error:  # whatever a foreign part raises, the rest is still shown
-            view.no_model = f"the model cannot be read ({said(error)})"
-        else:
-            view.spoilt = not all(bool(p.isfinite().all()) for p in view.model.parameters())
-    if view.spoilt:
-        view.model, view.no_model = None, "the weights of the model are not finite numbers"
+            view.unreadable = said(error)
+            view.no_model = f"the model cannot be read ({view.unreadable})"
     if view.model is None:
         view.no_latents = view.no_model
         return view
