@@ -140,7 +140,7 @@ def test_what_is_known_without_the_files_needs_none(capsys: pytest.CaptureFixtur
         ("--data mixed/", "size=32, say, resizes"),
         ("--data grey/ --data.channels 2", "channels to be 1 for grey or 3 for coloured"),
         ("--data images/ --data.size 0", "data: ImageFolder expects size to be a positive integer"),
-        ("--data images/ --data.size [1,2,3]", "data.size: expected an integer or a list of int"),
+        ("--data images/ --data.size [1,2,3]", "data.size: expected an integer or a list of 2 int"),
         ("--data images/ --data.sise 3", "did you mean 'size'?"),
         ("--data images/ --data.binarize fix", "data.binarize: expected one of 'dynamic', 'fixed'"),
         ("--data images/ --data.valid 30", "cannot give 30 for validation"),

@@ -322,8 +322,8 @@ def test_fish_offers(scripts: dict[str, Path]) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["completion"], "required: SHELL"),
-        (["completion", "tcsh"], "invalid choice: 'tcsh'"),
+        (["completion"], "SHELL is missing: bash, zsh, fish"),
+        (["completion", "tcsh"], "expected one of bash, zsh, fish; got 'tcsh'"),
         (["completion", "bash", "zsh"], "unexpected 'zsh'"),
     ],
 )

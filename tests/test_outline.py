@@ -103,5 +103,5 @@ def test_a_file_is_read_only_where_it_is_one_and_small_enough(tmp_path: Path) ->
     for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
         with pytest.raises(OSError, match="no file that could be read"):
             read_whole(path, most=4)
-        with pytest.raises(OSError, match="no file that could be read"):
+        with pytest.raises(OSError, match=r"no file that could be read|is a folder"):
             read(path)

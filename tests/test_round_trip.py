@@ -52,18 +52,21 @@ CASES: dict[str, tuple[str, Any]] = {
     "beta Ramp": ("--objective.beta Ramp --objective.beta.start 0.1 --objective.beta.end 0.9 "
                   "--objective.beta.steps 7 --objective.beta.delay 2",
                   schedules.Ramp(0.1, 0.9, steps=7, delay=2)),
-    "beta Cosine": ("--objective.beta Cosine --objective.beta.steps 7",
-                    schedules.Cosine(steps=7)),
-    "beta Cycle": ("--objective.beta Cycle --objective.beta.period 6 --objective.beta.fraction 0.4",
-                   schedules.Cycle(period=6, fraction=0.4)),
+    "beta Cosine": ("--objective.beta Cosine --objective.beta.start 0.2 --objective.beta.end 0.8 "
+                    "--objective.beta.steps 7 --objective.beta.delay 1",
+                    schedules.Cosine(0.2, 0.8, steps=7, delay=1)),
+    "beta Cycle": ("--objective.beta Cycle --objective.beta.start 0.2 --objective.beta.end 0.8 "
+                   "--objective.beta.period 6 --objective.beta.fraction 0.4",
+                   schedules.Cycle(0.2, 0.8, period=6, fraction=0.4)),
     "data Arrays": ("--data bits.npz --data.valid 4 --data.test 0.2 --data.seed 3",
                     data.Arrays("bits.npz", valid=4, test=0.2, seed=3)),
     "data Digits": ("--data digits --data.valid 1500 --data.test 200 --data.seed 1",
                     data.Digits(valid=1500, test=200, seed=1)),
     "data MNIST": ("--data mnist --data.root . --data.binarize fixed --data.valid 8 --data.seed 2",
                    data.MNIST(root=".", binarize="fixed", valid=8, seed=2)),
-    "data FashionMNIST": ("--data fashion-mnist --data.root . --data.valid 8",
-                          data.FashionMNIST(root=".", valid=8)),
+    "data FashionMNIST": ("--data fashion-mnist --data.root . --data.valid 8 --data.seed 3 "
+                          "--data.binarize none",
+                          data.FashionMNIST(root=".", valid=8, seed=3, binarize="none")),
     "data ImageFolder": ("--data images/ --data.size 6 --data.channels 1 --data.binarize dynamic",
                          data.ImageFolder("images/", size=6, channels=1, binarize="dynamic")),
     "data TorchvisionImages": (

@@ -18,7 +18,7 @@ from pyrovae.files import read_whole
 from pyrovae.spelling import nearest
 
 LARGEST = 250_000  # bytes; a configuration is a few thousand
-MOST = 10_000  # values; a configuration has a hundred
+MOST = 3_000  # values; a configuration has a hundred
 DEEPEST = 80  # levels; a configuration has ten
 
 _TOO_MANY = f"it holds more than {MOST} values"
