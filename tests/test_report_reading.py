@@ -1,6 +1,7 @@
 """What a report reads of a run folder, however damaged, and how it words it."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -209,3 +210,10 @@ def test_a_run_without_evaluation_says_how_to_get_one(tmp_path: Path) -> None:
     assert missing(record) == "There is no model to evaluate."
     record.model = record.folder / "model"
     assert missing(record) == f"Not evaluated yet: `pyrovae evaluate '{record.folder}' --data NAME`"
+
+
+def test_a_pipe_in_place_of_the_metrics_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "metrics.jsonl")
+    record = read_run(tmp_path)
+    assert not record.epochs
+    assert "metrics.jsonl cannot be read" in "".join(record.notes)

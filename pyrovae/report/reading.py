@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pyrovae.config import read
+from pyrovae.files import read_whole
 
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
@@ -122,10 +123,7 @@ def _text(file: Path, notes: list[str]) -> str | None:
     if not file.exists():
         return None
     try:
-        size = file.stat().st_size
-        if size > LARGEST:
-            raise ValueError(f"it has {size} bytes, and {LARGEST} are the most")
-        return file.read_text(encoding="utf-8", errors="replace")
+        return read_whole(file, most=LARGEST).decode("utf-8", "replace")
     except (OSError, ValueError) as error:
         notes.append(f"{file.name} cannot be read: {error}")
         return None
