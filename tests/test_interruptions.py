@@ -32,6 +32,11 @@ def environment() -> dict[str, str]:
     return given
 
 
+def heeding_ctrl_c() -> None:
+    """Undo what a shell does to a command in the background, which then ignores Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(
     "moment", [pytest.param("config.yaml", marks=pytest.mark.slow), "metrics.jsonl"]
 )
@@ -40,7 +45,11 @@ def test_interrupted_by_ctrl_c(moment: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-m", "pyrovae", *TRAIN, "--epochs", "2000", "--out", str(run)]
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment()
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        preexec_fn=heeding_ctrl_c,
     )
     file = run / moment
     deadline = time.monotonic() + 120
@@ -48,7 +57,10 @@ def test_interrupted_by_ctrl_c(moment: str, tmp_path: Path) -> None:
         time.sleep(0.01)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
+    try:
+        _, errors = process.communicate(timeout=120)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert errors.decode().splitlines() == [
         f"pyrovae: interrupted; go on with: pyrovae train --resume {run}"
