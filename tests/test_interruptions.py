@@ -49,7 +49,7 @@ def test_interrupted_by_ctrl_c(moment: str, tmp_path: Path) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env=environment(),
-        preexec_fn=heeding_ctrl_c,
+        preexec_fn=heeding_ctrl_c,  # noqa: PLW1509  (this process starts no threads)
     )
     file = run / moment
     deadline = time.monotonic() + 120
