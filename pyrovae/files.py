@@ -12,6 +12,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pyrovae.spelling import nearest
+
+_LISTED = 5  # runs that an error lists at most, the last ones
 _FILE_IN_THE_WAY = (FileExistsError, NotADirectoryError)
 
 
@@ -48,6 +51,27 @@ def remove_empty(folders: Sequence[Path]) -> None:
     for folder in reversed(folders):
         with suppress(OSError):
             folder.rmdir()
+
+
+def require_run(folder: Path, *, holding: Sequence[str]) -> None:
+    """Raise where a run folder is none, and name the nearest one beside it.
+
+    Arguments:
+        folder: the folder.
+        holding: what a run beside it must hold, one of these, to be named.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        NotADirectoryError: it is a file.
+    """
+    if os.path.isdir(folder):
+        return
+    if os.path.exists(folder):
+        raise NotADirectoryError(f"{folder} is a file; expected the folder of a run")
+    beside = sorted(path for path in folder.parent.glob("*") if path.is_dir())
+    runs = [str(path) for path in beside if any((path / name).exists() for name in holding)]
+    listed = f"; there are {', '.join(runs[-_LISTED:])}" if runs else ""
+    raise FileNotFoundError(f"there is no run folder {folder}{nearest(folder, runs) or listed}")
 
 
 @contextmanager

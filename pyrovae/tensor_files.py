@@ -80,12 +80,17 @@ def _check_header(file: Path) -> None:
     safetensors itself takes up to 100 MB, and the last of equal names.
     """
     with file.open("rb") as opened:
-        size = int.from_bytes(opened.read(_LENGTH), "little")
+        start = opened.read(_LENGTH)
+        size = int.from_bytes(start, "little")
         if size > LARGEST:
             raise ValueError(f"its header has {size} bytes, and {LARGEST} are the most")
         header = opened.read(size)
+    if len(start) < _LENGTH or len(header) < size:
+        raise ValueError("it ends within its header")
     try:
         json.loads(header, object_pairs_hook=unique)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError("its header cannot be read") from error
     except RecursionError as error:
         raise ValueError("its header is nested too deeply") from error
 

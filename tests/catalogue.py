@@ -50,8 +50,8 @@ def refused(words: Sequence[str], said: Sequence[str], capsys: Capture, root: Pa
     assert "Traceback" not in error
     assert UNFORESEEN not in error
     for fragment in said:
-        assert fragment in error
-    assert contents(root) == before
+        assert fragment in error, f"{fragment!r} is not said: {error}"
+    assert contents(root) == before, "something was written"
 
 
 def case(words: str, *said: str) -> object:

@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "context": {"declared"},
     "heads": {"declared", "numeric"},
     "schedules": {"declared", "numeric"},
-    "files": set(),
+    "files": {"spelling"},
     "blame": {"memory"},
     "numeric": set(),
     "spelling": set(),

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pyrovae.cli.errors import UsageError
 from pyrovae.cli.flags import Flags
-from pyrovae.cli.run_folder import CONFIG, require_run
-from pyrovae.files import own_file
+from pyrovae.cli.run_folder import CONFIG
+from pyrovae.files import own_file, require_run
 from pyrovae.spelling import nearest
 
 ALLOWED = ("epochs", "samples", "device", "report", "tensorboard")
@@ -27,7 +27,7 @@ def settings_of_run(flags: Flags, name: str, out: str | None) -> None:
         ValueError: its configuration is a link that leads elsewhere.
     """
     folder = Path(name).expanduser()
-    require_run(folder, holding=CONFIG)
+    require_run(folder, holding=[CONFIG])
     if not os.path.lexists(folder / CONFIG):
         raise FileNotFoundError(
             f"{folder} holds no {CONFIG}, so it is no run of `pyrovae train`; one of "

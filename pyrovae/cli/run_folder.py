@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pyrovae.config import read
-from pyrovae.files import make_folder, own_file, remove_empty
-from pyrovae.spelling import nearest
+from pyrovae.files import make_folder, own_file, remove_empty, require_run
 
 CONFIG = "config.yaml"
 MODEL = "model"
@@ -18,7 +17,6 @@ EVALUATION = "evaluation.json"
 METRICS = "metrics.jsonl"
 WEIGHTS = "weights.safetensors"
 TENSORBOARD = "tensorboard"
-_LISTED = 5  # runs that an error lists at most, the last ones
 
 
 def new_folder(out: str | None, *, name: str) -> tuple[Path, list[Path]]:
@@ -120,7 +118,7 @@ def find_run(name: str) -> FinishedRun:
         ValueError: its configuration cannot be read.
     """
     folder = Path(name).expanduser()
-    require_run(folder, holding=MODEL)
+    require_run(folder, holding=[MODEL])
     if (folder / WEIGHTS).is_file():
         return FinishedRun(folder, folder, None)
     if (folder / MODEL / WEIGHTS).is_file():
@@ -131,22 +129,6 @@ def find_run(name: str) -> FinishedRun:
             raise ValueError(f"{folder / CONFIG} does not describe a run")
         return FinishedRun(folder, folder / MODEL, config)
     raise FileNotFoundError(f"{folder} holds no trained model ({MODEL}/{WEIGHTS}){_remedy(folder)}")
-
-
-def require_run(folder: Path, *, holding: str) -> None:
-    """Raise FileNotFoundError where there is no such folder, with the runs there are.
-
-    Arguments:
-        folder: the folder.
-        holding: what a run beside it must hold to be named.
-    """
-    if folder.is_dir():
-        return
-    if folder.exists():
-        raise FileNotFoundError(f"{folder} is a file; expected the folder of a run")
-    runs = [str(path) for path in sorted(folder.parent.glob("*")) if (path / holding).exists()]
-    listed = f"; there are {', '.join(runs[-_LISTED:])}" if runs else ""
-    raise FileNotFoundError(f"there is no run folder {folder}{nearest(folder, runs) or listed}")
 
 
 def _remedy(folder: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pyrovae.config import read
-from pyrovae.files import read_whole
+from pyrovae.files import read_whole, require_run
 
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
@@ -69,10 +69,7 @@ def read_run(folder: Path) -> RunRecord:
     Raises:
         OSError: there is no such folder.
     """
-    if not folder.exists():
-        raise FileNotFoundError(f"there is no run folder {folder}")
-    if not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file; a report is about a run folder")
+    require_run(folder, holding=[METRICS, CONFIG, MODEL])
     record = RunRecord(folder)
     if (folder / WEIGHTS).is_file():  # a model by itself: its config.yaml is not that of a run
         record.model = folder
