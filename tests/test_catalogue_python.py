@@ -185,7 +185,9 @@ PARTS: dict[str, Row] = {
     "conv": (lambda _: vae(encoder=Conv()), "(3,) to (4,)", "MLP takes any shapes"),
     "network": (lambda _: vae(encoder=wrong), "the encoder wrong", "2x3 and 5x4"),
     "raising": (
-        lambda _: vae(decoder=lambda i, o: Raising()), "the decoder", "IndexError: out of something",
+        lambda _: vae(decoder=lambda i, o: Raising()),
+        "the decoder",
+        "IndexError: out of something",
     ),
     "no memory": (
         lambda _: vae(likelihood=Normal((2**31 - 1, 2**31 - 1))), "Normal((2147", "lower the",
