@@ -40,6 +40,13 @@ def test_another_line_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     ]
 
 
+def test_of_many_lines_that_cannot_be_read_twenty_are_named(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text("x\n" * 1000 + "{}\n")
+    notes = read_run(tmp_path).notes
+    assert len(notes) == 21
+    assert notes[-1] == "metrics.jsonl: 980 more lines cannot be read and are left out"
+
+
 def test_nulls_infinities_and_huge_numbers_are_nan(tmp_path: Path) -> None:
     line = '{"epoch": null, "a": null, "b": Infinity, "c": 1e999, "d": "x", "e": true, "f": 1%s}'
     (epoch,) = run(tmp_path, line % ("0" * 400)).epochs

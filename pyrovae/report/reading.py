@@ -19,6 +19,7 @@ WEIGHTS = "weights.safetensors"
 CHECKPOINT = "checkpoint"
 
 LARGEST = 64 * 2**20  # bytes of a file of numbers
+_SAID = 20  # lines named one by one that cannot be read
 
 
 @dataclass
@@ -141,6 +142,7 @@ def _lines(file: Path, notes: list[str]) -> list[dict[str, float]]:
     """Return the epochs of a metrics file; a last line that a kill cut off is no fault."""
     lines = (_text(file, notes) or "").splitlines()
     epochs = []
+    unread = 0
     for at, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -148,7 +150,11 @@ def _lines(file: Path, notes: list[str]) -> list[dict[str, float]]:
         if isinstance(found, Mapping):
             epochs.append({str(name): _plain(value) for name, value in found.items()})
         elif at < len(lines):
-            notes.append(f"{file.name}: line {at} cannot be read and is left out")
+            unread += 1
+            if unread <= _SAID:
+                notes.append(f"{file.name}: line {at} cannot be read and is left out")
+    if unread > _SAID:
+        notes.append(f"{file.name}: {unread - _SAID} more lines cannot be read and are left out")
     for at, epoch in enumerate(epochs, start=1):
         if math.isnan(epoch.get("epoch", math.nan)):
             epoch["epoch"] = float(at)
