@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pyrovae.evaluation import evaluate
     from pyrovae.models import VAE
     from pyrovae.saving import load, save
-    from pyrovae.training import fit
+    from pyrovae.training import compile, fit
 
 _ROOMS = (
     "data",
@@ -45,6 +45,7 @@ _ROOMS = (
 )
 _NAMES = {
     "VAE": "pyrovae.models",
+    "compile": "pyrovae.training",
     "evaluate": "pyrovae.evaluation",
     "fit": "pyrovae.training",
     "load": "pyrovae.saving",
@@ -71,6 +72,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "VAE",
+    "compile",
     "data",
     "distributions",
     "evaluate",

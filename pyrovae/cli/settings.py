@@ -55,6 +55,7 @@ def options(
     patience: int | None = None,
     device: str = "auto",
     precision: Literal["32-true", "bf16-mixed"] = "32-true",
+    compile: bool | Literal["auto"] = "auto",
     samples: int = 1000,
     report: bool = True,
     tensorboard: bool = False,
@@ -78,6 +79,8 @@ def options(
         patience: stop after more than so many epochs without a better validation loss
         device: auto, cpu, cuda, cuda:1, mps
         precision: 32-true, or bf16-mixed for the networks
+        compile: run the step as one compiled graph: true, false, or auto, which does so for a run
+            of 10 000 steps or more
         samples: draws for each datum in the evaluation of log p(x)
         report: write report.html at the end
         tensorboard: log to RUN/tensorboard as well

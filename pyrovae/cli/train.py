@@ -30,7 +30,7 @@ from pyrovae.training.checkpoints import has_checkpoint
 from pyrovae.training.run import Run
 
 SWITCHES = ("help", "print_config")
-BOOLEANS = ("report", "tensorboard")  # true where no value follows
+BOOLEANS = ("report", "tensorboard", "compile")  # true where no value follows
 FAILED = 1  # training ended because something was not finite; what was good is kept
 FITTED = (
     "epochs",
@@ -42,6 +42,7 @@ FITTED = (
     "patience",
     "device",
     "precision",
+    "compile",
 )  # what goes to fit as it is
 
 
@@ -151,7 +152,8 @@ def _fit(
     )
     seconds = time.monotonic() - begun
     kept = "" if history.best_epoch is None else f", kept the weights of epoch {history.best_epoch}"
-    print(f"trained {len(history)} epochs in {seconds:.1f} s{kept}", flush=True)
+    how = " (compiled)" if history.compiled else ""
+    print(f"trained {len(history)} epochs in {seconds:.1f} s{how}{kept}", flush=True)
     return history
 
 

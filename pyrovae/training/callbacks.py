@@ -87,7 +87,7 @@ class ProgressBar(Callback):
             total=run.planned_steps,
             completed=run.step,
             epoch=f"{run.epoch + 1}/{run.epochs}",
-            loss="...",
+            loss="..." if run.compiled is None else "... (compiling the step)",
         )
         self._progress.start()
 

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyro.infer
 import torch
@@ -20,6 +20,7 @@ from pyrovae.scopes import evaluation_mode, random_state, validation
 from pyrovae.training.callbacks import Callback, MetricsFile, ProgressBar
 from pyrovae.training.checkpoints import FOLDER as CHECKPOINTS
 from pyrovae.training.checkpoints import SHARE, Checkpoints, read_checkpoint
+from pyrovae.training.choice import Compile, check_compile, is_compiled
 from pyrovae.training.checks import check_hooks, check_patience, check_settings, clamp_batch
 from pyrovae.training.devices import fabric_of
 from pyrovae.training.history import HISTORY, History
@@ -33,12 +34,10 @@ from pyrovae.training.optimisation import (
     make_scheduler,
     trainable,
 )
+from pyrovae.training.precision import Precision, dtype_of, warn_of_slow_precision
 from pyrovae.training.run import Plan, Run
 from pyrovae.training.state import restore, seed_of
 
-Precision = Literal["32-true", "bf16-mixed"]
-
-_DTYPES = {"32-true": None, "bf16-mixed": torch.bfloat16}
 _ADVICE = "running the model once; lower the particles of {!r}, or the sizes of the networks"
 MODEL = "model"
 _PREPARED_ROWS = 10_000
@@ -66,6 +65,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     device: str = "auto",
     precision: Precision = "32-true",
+    compile: Compile = "auto",
     progress: bool = True,
 ) -> History:
     """Train a model, or any Pyro pair with a `data` plate, and return the course of it.
@@ -103,6 +103,9 @@ def fit(
         callbacks: hooks of your own.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         precision: "32-true", or "bf16-mixed" to run the networks, and only them, in bfloat16.
+        compile: run the step as one compiled graph, which takes some 20 seconds to make; "auto"
+            does so for a run of at least 10 000 steps, which pays for it. What cannot be compiled
+            runs as it is, which is said.
         progress: show a bar where the output is a terminal.
 
     Raises:
@@ -136,8 +139,8 @@ def fit(
         epochs=epochs, batch_size=batch_size, warmup=warmup, clip=clip, patience=patience,
         ema=ema, seed=seed, checkpoint_share=checkpoint_share,
     )  # fmt: skip
-    if precision not in _DTYPES:
-        raise ValueError(f"precision expects one of {sorted(_DTYPES)}; got {precision!r}")
+    dtype = dtype_of(precision)
+    check_compile(compile)
     check_hooks(optimizer=optimizer, scheduler=scheduler, callbacks=callbacks)
     pair = Pair(model)
     state = None if resume is None else read_checkpoint(Path(resume))
@@ -152,6 +155,7 @@ def fit(
     train, valid = _splits(data, valid)
     check_patience(patience, valid)
     place = fabric_of(device).device
+    warn_of_slow_precision(dtype, place)
     loss.to(place)
     parameters = trainable(loss)
     with random_state(seed, device=place):
@@ -178,7 +182,12 @@ def fit(
                 seed=order_seed,
                 clip=clip,
                 patience=patience,
-                dtype=_DTYPES[precision],
+                precision=precision,
+                compiled=is_compiled(
+                    compile,
+                    steps=epochs * train.steps(batch_size) if train.sized else None,
+                    state=state,
+                ),
             ),
             loss=loss,
             parameters=parameters,

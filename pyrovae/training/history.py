@@ -22,6 +22,7 @@ class History:
         best_epoch: the epoch whose weights were kept, None where nothing was validated.
         stopped: why training ended.
         kl: for each latent site whether its KL was taken "analytic" or "sampled".
+        compiled: whether steps ran as a compiled graph.
         failure: the step whose loss or gradient was not finite, where that ended training.
 
     Example:
@@ -34,6 +35,7 @@ class History:
     best_epoch: int | None = None
     stopped: str = ""
     kl: Mapping[str, str] = field(default_factory=dict)
+    compiled: bool = False
     failure: Failure | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -43,6 +45,7 @@ class History:
             "best_epoch": self.best_epoch,
             "stopped": self.stopped,
             "kl": dict(self.kl),
+            "compiled": self.compiled,
             "failure": None if self.failure is None else self.failure.to_dict(),
         }
 

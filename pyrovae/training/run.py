@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,12 +18,14 @@ from pyrovae.scopes import evaluation_mode, random_state, validation
 from pyrovae.training.best import Best
 from pyrovae.training.callbacks import Callback
 from pyrovae.training.checkpoints import Checkpoints
+from pyrovae.training.compiled import CompiledLoss
 from pyrovae.training.failure import REMEDY, Failure, examine
 from pyrovae.training.guard import Guard
 from pyrovae.training.history import History, Record
 from pyrovae.training.losses import Loss
 from pyrovae.training.metrics import Mean
 from pyrovae.training.optimisation import Average, shown
+from pyrovae.training.precision import Precision, dtype_of
 from pyrovae.training.state import random_states, set_random_states, state_of
 
 _READ = 256  # steps after which the guard is read, and a bad step noticed
@@ -38,7 +40,8 @@ class Plan:
     seed: int
     clip: float | None
     patience: int | None
-    dtype: torch.dtype | None
+    precision: Precision
+    compiled: bool
 
 
 class Run:
@@ -82,7 +85,10 @@ class Run:
         self.history = History()
         self.mean = Mean()
         self.best = Best(patience=plan.patience)
+        self.dtype = dtype_of(plan.precision)
+        self.compiled = CompiledLoss(loss, precision=plan.precision) if plan.compiled else None
         self.guard = Guard(parameters, loss.pair.buffers(), optimizer, device)
+        self._logged: Mapping[str, Tensor] = {}  # of the last step
         self._unread: list[Tensor] = []  # random states before the steps since the last look
 
     @property
@@ -164,10 +170,7 @@ class Run:
         self.loss.set_step(self.step)
         self.guard.begin()
         with memory_advice(self._advice):
-            with validation(enabled=False), autocast(self.plan.dtype):
-                loss = self.loss(batch)
-            self.optimizer.zero_grad(set_to_none=True)
-            (loss / size).backward()
+            loss = self._gradients(batch, size)
             if self.plan.clip is not None:
                 nn.utils.clip_grad_norm_(self.parameters, self.plan.clip)
             with blamed(lambda: f"optimizer {type(self.optimizer).__name__}"):
@@ -178,7 +181,21 @@ class Run:
         if self.average is not None:
             self.average.update(self.guard.share)
         self.step += 1
-        self.mean.add(self.loss.logged, size)
+        self.mean.add(self._logged, size)
+
+    def _gradients(self, batch: dict[str, Tensor], size: int) -> Tensor:
+        """Return the loss, and leave in the parameters its gradients for each datum."""
+        if self.compiled is not None:
+            loss = self.compiled.step(batch, divisor=size)
+            self.history.compiled = self.compiled.graphs > 0
+            self._logged = self.compiled.logged
+            return loss
+        with validation(enabled=False), autocast(self.dtype):
+            loss = self.loss(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        (loss / size).backward()
+        self._logged = self.loss.logged
+        return loss
 
     def _advice(self) -> str:
         return (
@@ -201,7 +218,7 @@ class Run:
             return next(self._batches(self.epoch, first))
 
         self.loss.set_step(self.step)
-        with random_state(device=self.device), autocast(self.plan.dtype):
+        with random_state(device=self.device), autocast(self.dtype):
             text = examine(self.loss, replay)
         failure = Failure(step=self.step + 1, epoch=self.epoch + 1, text=text)
         self.history.failure = failure
@@ -225,7 +242,7 @@ class Run:
             random_state(self.plan.seed, device=self.device),
             evaluation_mode(self.loss),
             validation(enabled=False),
-            autocast(self.plan.dtype),
+            autocast(self.dtype),
             memory_advice(self._advice),
         ):
             for batch in valid.batches(batch_size=self.plan.batch_size, device=self.device):
