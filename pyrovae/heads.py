@@ -106,6 +106,8 @@ class Head:
                 f"{self!r} expects raw numbers of shape [..., {', '.join(map(str, out_shape))}] "
                 f"for event shape {event_shape}; got {tuple(raw.shape)}"
             )
+        if event_shape and list(self.sizes.values()) == [1]:  # all of it: split would copy backward
+            return dict.fromkeys(self.sizes, raw)
         if event_shape and all(size == 1 for size in self.sizes.values()):  # slices, no copies
             parts = raw.split(event_shape[0], dim=len(batch))
             return dict(zip(self.sizes, parts, strict=True))

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import pyro
+import pyro.distributions as dist
 import pytest
 import torch
 from cases import (
@@ -16,9 +18,12 @@ from cases import (
     randomized,
     small_vae,
 )
+from pyro.infer import Trace_ELBO
 from torch import Tensor, nn
 
 import pyrovae
+from pyrovae.networks import MLP
+from pyrovae.objectives import ELBO
 from pyrovae.training import compiled
 from pyrovae.training.compiled import CompiledLoss
 
@@ -115,3 +120,196 @@ def test_what_inductor_makes_of_it(row: dict[str, Any], objective: str) -> None:
     torch.testing.assert_close(there, loss(x=again), rtol=1e-4, atol=1e-5)
     assert step(x=again).item() != there.item()
     assert step.graphs == 1
+
+
+# ------------------------------------------------------------------------- what may change later
+
+
+class Normalised(nn.Module):
+    """An encoder with all that a step moves or draws besides z."""
+
+    def __init__(self, in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.flat = nn.Flatten()
+        self.first = nn.Linear(12, 5)
+        self.norm = nn.BatchNorm1d(5)
+        self.drop = nn.Dropout(0.4)
+        self.last = nn.Linear(5, out_shape[0])
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.seen = self.seen + len(x)  # put in the place of the buffer, not written into it
+        return self.last(self.drop(torch.relu(self.norm(self.first(self.flat(x))))))
+
+
+def normalised() -> pyrovae.VAE:
+    return randomized(small_vae(encoder=Normalised), spread=0.2).train()
+
+
+@pytest.mark.usefixtures("recorded_only", "float64")
+@pytest.mark.parametrize("objective", ["ELBO", "IWAE"])
+def test_buffers_move_and_dropout_draws(objective: str) -> None:
+    vae = normalised()
+    loss = OBJECTIVES[objective].make()(vae.model, vae.guide)
+    same_as_eager(loss, vae, {"x": data_for(vae)}, rtol=0.0, atol=0.0)
+    assert vae.encoder_network.network.seen.item() == 5
+
+
+@pytest.mark.usefixtures("recorded_only")
+def test_recording_moves_nothing() -> None:
+    vae = normalised()
+    before = {name: tensor.clone() for name, tensor in vae.state_dict().items()}
+    state = torch.get_rng_state()
+    loss = ELBO()(vae.model, vae.guide)
+    assert CompiledLoss(loss).prepare(x=data_for(vae))
+    torch.testing.assert_close(dict(vae.state_dict()), before, rtol=0.0, atol=0.0)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(
+        type(tensor) in (Tensor, nn.Parameter)
+        for tensor in loss.state_dict(keep_vars=True).values()
+    )
+    assert torch.distributions.Distribution._validate_args
+    assert loss.logged == {}
+
+
+@pytest.mark.usefixtures("recorded_only", "float64")
+def test_a_change_after_the_first_step_is_heeded() -> None:
+    vae = normalised()
+    x = data_for(vae, n=6)
+    loss = ELBO()(vae.model, vae.guide)
+    step = CompiledLoss(loss)
+
+    def check(batch: dict[str, Tensor], graphs: int) -> None:
+        start = {name: buffer.clone() for name, buffer in vae.named_buffers()}
+        there = measured(lambda: step(**batch), vae)
+        for name, buffer in vae.named_buffers():
+            buffer.copy_(start[name])
+        here = measured(lambda: loss(**batch), vae)
+        torch.testing.assert_close(there, here, rtol=0.0, atol=0.0)
+        assert step.graphs == graphs, step.reasons
+
+    check({"x": x}, 1)
+    vae.decoder_network.requires_grad_(False)
+    check({"x": x}, 2)
+    vae.encoder_network.network.first.bias.requires_grad_(False)
+    check({"x": x}, 3)
+    vae.eval()
+    check({"x": x}, 4)
+    vae.encoder_network.network.norm.train()
+    check({"x": x}, 5)
+    check({"x": x, "observed": x > 0.5}, 6)
+    check({"x": x.to(torch.uint8)}, 7)
+    check({"x": x[:4]}, 7)  # the odd last batch is eager
+    check({"x": torch.cat([x, x])}, 8)
+    check({"x": x}, 8)
+    check({"x": x.flip(-1).transpose(-1, -2).contiguous().transpose(-1, -2)}, 8)  # other strides
+    with torch.no_grad():
+        check({"x": x}, 8)
+    vae.float()
+    check({"x": x}, 9)
+    vae.requires_grad_(True).train()
+    vae.encoder_network.network.first.weight = nn.Parameter(torch.ones(5, 12).float())
+    check({"x": x}, 10)
+    vae.requires_grad_(False)
+    with pytest.warns(UserWarning, match="not compiled: no parameter is trained"):
+        step(x=x)
+
+
+def test_a_shared_parameter_gets_one_gradient(recorded_only: None) -> None:
+    vae = small_vae(shape=(6,), encoder=MLP((6, 6)), decoder=MLP((6, 6)))
+    layers = [part for part in vae.encoder_network.modules() if isinstance(part, nn.Linear)]
+    layers[1].weight = layers[0].weight
+    same_as_eager(ELBO()(vae.model, vae.guide), vae, {"x": data_for(vae)}, rtol=0.0, atol=0.0)
+
+
+# ---------------------------------------------------------------------- any pair, any training loop
+
+
+class Model(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.loc = nn.Parameter(torch.zeros(2))
+
+    def forward(self, data: Tensor) -> None:
+        pyro.module("own", self)
+        with pyro.plate("data", len(data)):
+            z = pyro.sample("z", dist.Normal(self.loc, 1.0).to_event(1))
+            pyro.sample("x", dist.StudentT(4.0, z, 0.5).to_event(1), obs=data)
+
+
+class Guide(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Linear(2, 2)
+
+    def forward(self, data: Tensor) -> None:
+        with pyro.plate("data", len(data)):
+            pyro.sample("z", dist.Normal(self.net(data), 0.3).to_event(1))
+
+
+X = torch.tensor([[0.3, -1.2], [0.5, 0.1], [2.0, -0.4], [-1.0, 0.7]])
+
+
+@pytest.mark.usefixtures("recorded_only")
+@pytest.mark.parametrize("batch", [X, (X,), {"data": X}], ids=["tensor", "tuple", "dict"])
+def test_a_pair_of_ones_own_in_a_loop_of_ones_own(batch: Any) -> None:
+    """The gradients that the backward pass hands out are scaled by what is made of the loss."""
+    pair = Model(), Guide()
+    eager = ELBO(particles=3)(*pair)
+    loss = pyrovae.compile(eager, batch)
+    assert loss.graphs == 1
+    torch.manual_seed(1)
+    (loss(batch) / 4 if isinstance(batch, Tensor) else loss(X) / 4).backward()
+    found = [parameter.grad for parameter in loss.parameters()]
+    loss.zero_grad()
+    torch.manual_seed(1)
+    (eager(X) / 4).backward()
+    torch.testing.assert_close(found, [parameter.grad for parameter in eager.parameters()])
+    assert len(pyro.get_param_store()) == 0
+
+
+def test_what_cannot_be_recorded_is_eager_and_said() -> None:
+    pair = Model(), Guide()
+    with pytest.warns(UserWarning, match="not compiled: a program or the objective reads a tensor"):
+        loss = pyrovae.compile(Trace_ELBO()(*pair), X)
+    torch.manual_seed(1)
+    value = loss(X)  # and is said once
+    torch.manual_seed(1)
+    torch.testing.assert_close(value, Trace_ELBO()(*pair)(X), rtol=0.0, atol=0.0)
+    assert (loss.graphs, len(loss.reasons)) == (0, 1)
+
+
+def test_hooks_on_a_gradient_are_not_lost() -> None:
+    pair = Model(), Guide()
+    pair[0].loc.register_hook(lambda grad: 2 * grad)
+    with pytest.warns(UserWarning, match="parameter 'model.loc' has a hook"):
+        loss = pyrovae.compile(ELBO()(*pair), X)
+    torch.manual_seed(1)
+    loss(X).backward()
+    assert pair[0].loc.grad is not None
+
+
+def test_without_a_compiler_the_step_is_eager_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
+    monkeypatch.setattr("torch._inductor.config.fx_graph_cache", False)
+    monkeypatch.setattr("torch._inductor.config.compile_threads", 1)
+    pair = Model(), Guide()
+    with pytest.warns(UserWarning, match="not compiled: no C\\+\\+ compiler was found"):
+        loss = pyrovae.compile(ELBO()(*pair), X)
+    loss(X).backward()
+
+
+def test_more_kinds_of_batches_than_any_run_has(recorded_only: None) -> None:
+    loss = CompiledLoss(ELBO()(Model(), Guide()))
+    for rows in range(1, 17):
+        loss.prepare(torch.zeros(rows, 2))
+    with pytest.warns(UserWarning, match="16 kinds of batches"):
+        assert not loss.prepare(torch.zeros(17, 2))
+
+
+def test_what_is_no_loss_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"such as ELBO\(\)\(model, guide\); got ELBO"):
+        pyrovae.compile(ELBO(), X)
+    with pytest.raises(ValueError, match="precision expects one of"):
+        pyrovae.compile(ELBO()(Model(), Guide()), X, precision="16")

@@ -1,4 +1,4 @@
-"""Choice: whether a run takes compiled steps, decided from its plan and never from measured time."""
+"""Choice: whether a run takes compiled steps, decided from its plan, not from measured time."""
 
 from collections.abc import Mapping
 from typing import Any, Literal

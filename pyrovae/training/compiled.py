@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from pyrovae.networks import autocast
 from pyrovae.scopes import validation
 from pyrovae.training.arguments import Structure, flattened
-from pyrovae.training.inductor import Kernel, NotCompilable, compiled_graph
+from pyrovae.training.inductor import CompilingError, Kernel, compiled_graph
 from pyrovae.training.precision import Precision, dtype_of
-from pyrovae.training.recording import NotRecordable, Recording, record
+from pyrovae.training.recording import Recording, RecordingError, record
 from pyrovae.training.slots import Slots
 
 _MOST = 16  # graphs: what takes more values than that is no setting
@@ -158,7 +158,7 @@ class CompiledLoss(nn.Module):
             )
             inputs = [*call.tensors, *_contiguous(call.leaves)]
             return recording, compiled_graph(recording.graph, inputs)
-        except (NotRecordable, NotCompilable) as error:
+        except (RecordingError, CompilingError) as error:
             self._say(str(error))
             return None
 
@@ -200,9 +200,7 @@ def _contiguous(leaves: Sequence[Any]) -> list[Tensor]:
     return [leaf.contiguous() for leaf in leaves if isinstance(leaf, Tensor)]
 
 
-def compile(  # noqa: A001  (`pyrovae.compile`, as torch.compile)
-    loss: nn.Module, batch: Any, *, precision: Precision = "32-true"
-) -> CompiledLoss:
+def compile(loss: nn.Module, batch: Any, *, precision: Precision = "32-true") -> CompiledLoss:
     """Return a loss compiled for batches like the one given, forward and backward together.
 
     It takes the place of `objective(model, guide)` in a training loop of one's own:

@@ -20,8 +20,8 @@ from pyrovae.scopes import evaluation_mode, random_state, validation
 from pyrovae.training.callbacks import Callback, MetricsFile, ProgressBar
 from pyrovae.training.checkpoints import FOLDER as CHECKPOINTS
 from pyrovae.training.checkpoints import SHARE, Checkpoints, read_checkpoint
-from pyrovae.training.choice import Compile, check_compile, is_compiled
 from pyrovae.training.checks import check_hooks, check_patience, check_settings, clamp_batch
+from pyrovae.training.choice import Compile, check_compile, is_compiled
 from pyrovae.training.devices import fabric_of
 from pyrovae.training.history import HISTORY, History
 from pyrovae.training.last_batch import check_last_batch

@@ -1,20 +1,18 @@
 """Inductor: a recorded step as machine code."""
 
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pyrovae.scopes import random_state, validation
-from pyrovae.training.recording import first_line
+from pyrovae.training.recording import first_line, quiet
 
 Kernel = Callable[..., Sequence[Tensor]]
 
 
-class NotCompilable(ValueError):
+class CompilingError(ValueError):
     """A graph cannot be compiled here; the message says why, in one line."""
 
 
@@ -30,35 +28,30 @@ def compiled_graph(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Ker
         inputs: tensors of the shapes, strides and dtypes that it will run on.
 
     Raises:
-        NotCompilable: there is no C++ compiler, or torch cannot compile the graph.
+        CompilingError: there is no C++ compiler, or torch cannot compile the graph.
     """
-    import torch._inductor.config as settings  # slow to import
-    from torch._inductor.compile_fx import compile_fx
+    with quiet():
+        import torch._inductor.config as settings  # slow to import
+        from torch._inductor.compile_fx import compile_fx
 
-    options: dict[str, Any] = {"fallback_random": True}
+    # in this process: others would first have to import torch, and would outlive an interruption
+    options: dict[str, Any] = {"fallback_random": True, "compile_threads": 1}
     device = inputs[0].device
     if device.type == "cuda":
         options["triton.cudagraphs"] = True  # replayed whole: no launch is waited for
     try:
         with (
-            _quiet(),
+            quiet(),
             torch.no_grad(),
             random_state(device=device),
             validation(enabled=False),  # torch switches its own off for good
             settings.patch(options),
         ):
-            function: Kernel = compile_fx(graph, [value.detach() for value in inputs])
+            made: Any = compile_fx(graph, [value.detach() for value in inputs])
+            function: Kernel = made
             function(*[value.detach().clone() for value in inputs])  # some is compiled only now
     except Exception as error:  # of the compiler's many kinds
-        if type(error).__name__ == "InvalidCxxCompiler":
-            raise NotCompilable("no C++ compiler was found (install g++ or clang)") from error
-        raise NotCompilable(f"{type(error).__name__}: {first_line(error)}") from error
+        if "InvalidCxxCompiler" in str(error) or "InvalidCxxCompiler" in type(error).__name__:
+            raise CompilingError("no C++ compiler was found (install g++ or clang)") from error
+        raise CompilingError(f"{type(error).__name__}: {first_line(error)}") from error
     return function
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave out what torch's compiler says of its own code, which is no concern of the user's."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

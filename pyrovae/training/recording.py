@@ -7,7 +7,9 @@ which parameters are trained, training or evaluation mode. Random draws are oper
 time the graph runs.
 """
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +21,11 @@ from pyrovae.scopes import random_state, validation
 from pyrovae.training.arguments import Structure, arranged
 from pyrovae.training.slots import Slots
 
+# torch's errors where a number or a shape is wanted that only tensors with content have
+_READING = ("DataDependentOutput", "GuardOnDataDependent", "DynamicOutputShape")
 
-class NotRecordable(ValueError):
+
+class RecordingError(ValueError):
     """A step cannot be kept as a graph; the message says why, in one line."""
 
 
@@ -68,12 +73,15 @@ def record(
         divisor: what the loss is divided by before its gradient is taken.
 
     Raises:
-        NotRecordable: the step reads a tensor on the host, hangs on hooks of parameters, or has
+        RecordingError: the step reads a tensor on the host, hangs on hooks of parameters, or has
             nothing to train.
     """
-    from torch.fx.experimental.proxy_tensor import make_fx  # slow to import
+    with quiet():
+        from torch.fx.experimental.proxy_tensor import make_fx  # slow to import
 
     tensors = slots.tensors()
+    if not any(tensor.requires_grad for tensor in tensors):
+        raise RecordingError("no parameter is trained")
     _require_no_hooks(loss)
     names: list[str] = []
     trained: list[bool] = []
@@ -102,17 +110,17 @@ def record(
 
     kept: Any = getattr(loss, "logged", None)
     try:
-        with random_state(device=_device(tensors)), validation(enabled=False):
+        with quiet(), random_state(device=_device(tensors)), validation(enabled=False):
             graph = make_fx(step, tracing_mode="fake", _allow_non_fake_inputs=True)(
                 *tensors, *(leaf for leaf in leaves if isinstance(leaf, Tensor))
             )
     except Exception as error:  # whatever the user's programs, or torch, say of empty tensors
-        raise NotRecordable(f"{type(error).__name__}: {first_line(error)}") from error
+        raise RecordingError(_said(error)) from error
     finally:
         if kept is not None:
             loss.logged = kept  # the recording left tensors without content there
     if not any(trained):
-        raise NotRecordable("no parameter has a gradient")
+        raise RecordingError("the loss depends on no parameter that is trained")
     return Recording(graph, tuple(names), tuple(trained))
 
 
@@ -128,13 +136,28 @@ def _laid_out(gradient: Tensor, tensor: Tensor) -> Tensor:
 def _require_no_hooks(loss: nn.Module) -> None:
     for name, parameter in loss.named_parameters():
         if parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None):
-            raise NotRecordable(f"parameter '{name}' has a hook on its gradient")
+            raise RecordingError(f"parameter '{name}' has a hook on its gradient")
 
 
 def _device(tensors: Sequence[Tensor]) -> torch.device:
     return tensors[0].device if tensors else torch.device("cpu")
 
 
+def _said(error: Exception) -> str:
+    if any(name in type(error).__name__ for name in _READING):
+        return "a program or the objective reads a tensor, as .item() or an `if` on a tensor does"
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
 def first_line(error: Exception) -> str:
+    """Return the first line of what an error says."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:200] if lines else "no reason was given"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Leave out what torch's compiler says of its own code, which is no concern of the user's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
