@@ -6,7 +6,7 @@ ratios of the rounds, and its spread the lower and upper quartile of them.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from statistics import median, quantiles
 
 Blocks = Mapping[str, Callable[[], object]]
@@ -41,24 +41,35 @@ def ratio(times: Times, one: str, other: str) -> tuple[float, float, float]:
     return middle, low, high
 
 
-def table(title: str, times: Times, *, ours: str, unit: str = "ms") -> str:
-    """Return a table of medians, minima and the ratio of our way to each of the others.
+def ratios(times: Times, pairs: Iterable[tuple[str, str]]) -> str:
+    """Return a line for each pair of ways that were both timed: the first's time by the other's."""
+    lines = []
+    for one, other in pairs:
+        if one in times and other in times:
+            middle, low, high = ratio(times, one, other)
+            lines.append(f"  {one} / {other}: {middle:.3f} ({low:.3f} - {high:.3f})")
+    return "\n".join(lines)
+
+
+def table(title: str, times: Times, *, ours: str | None = None, unit: str = "ms") -> str:
+    """Return a table of medians and minima, and of the ratio of our way to each of the others.
 
     Arguments:
         title: what one operation is.
         times: what `alternate` returned.
-        ours: the way that the others are compared with.
+        ours: the way that the others are compared with, None for none.
         unit: "ms" or "s".
     """
     factor = {"ms": 1e3, "s": 1.0}[unit]
     width = max(map(len, times))
-    header = f"  {'':{width}}  {'median':>8}  {'minimum':>8}   ours / this (quartiles)"
-    rounds = len(times[ours])
+    header = f"  {'':{width}}  {'median':>8}  {'minimum':>8}"
+    header += "" if ours is None else "   ours / this (quartiles)"
+    rounds = len(next(iter(times.values())))
     lines = [f"{title}: {unit}, {rounds} round{'s' if rounds > 1 else ''}", header]
     for name, values in times.items():
         numbers = f"{factor * median(values):8.3f}  {factor * min(values):8.3f}"
         compared = ""
-        if name != ours:
+        if ours is not None and name != ours:
             middle, low, high = ratio(times, ours, name)
             compared = f"   {middle:.3f} ({low:.3f} - {high:.3f})"
         lines.append(f"  {name:{width}}  {numbers}{compared}")
