@@ -20,6 +20,7 @@ from PIL import Image
 
 from pyrovae import likelihoods, networks, objectives, posteriors, priors, schedules
 from pyrovae.__main__ import main
+from pyrovae.training import compiled
 
 with contextlib.suppress(ImportError):
     import zuko  # noqa: F401  (importing it switches torch's validation off: not within a test)
@@ -93,6 +94,8 @@ def test_what_a_page_shows_runs(
 ) -> None:
     if "own_parts" in page.read_text(encoding="utf-8"):
         pytest.importorskip("zuko")
+    # A graph runs as it was recorded: a compiler takes minutes for what test_compiled.py compares.
+    monkeypatch.setattr(compiled, "compiled_graph", lambda graph, inputs: graph)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])  # a command with --allow looks in its folder
     shutil.copy(ROOT / "examples" / "own_parts.py", tmp_path)
