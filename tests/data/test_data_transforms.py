@@ -3,11 +3,15 @@
 import dataclasses
 import math
 import time
+from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from pyrovae.data import Binarize, ToUnit, binarized
+from pyrovae.data.random_bytes import RandomBytes
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float32])
@@ -35,14 +39,60 @@ def test_binarised_neighbours_and_batches_are_independent():
         assert abs(torch.corrcoef(torch.stack([a, b]))[0, 1]) < 5e-3
 
 
-def test_byte_thresholds_are_exact_to_seventeen_bits():
-    """Count, over all 65536 random 16-bit numbers, how many make each grey level white."""
-    high, low = torch.arange(256)[:, None], torch.arange(256)[None]
-    for grey in range(256):
-        below = (low < grey) | ((low == grey) & (grey >= 128))
-        white = ((high < grey) | ((high == grey) & below)).sum().item()
-        assert white == round(65536 * grey / 255)
-        assert abs(white / 65536 - grey / 255) <= 2**-17
+def test_binarised_counts_are_binomial():
+    """Counts of white in 2^18 draws of each grey level, against the binomial distribution.
+
+    Exact two-sided p-values: one of 254 below 2e-8 has a false-alarm rate of 5e-6. The sum of the
+    squared standard errors would show a bias of a 256th part as a tie left undecided makes it: its
+    p-value below 1e-6 is the false-alarm rate. The seed is fixed besides.
+    """
+    torch.manual_seed(4)
+    count = 2**18
+    grey = torch.arange(256, dtype=torch.uint8)[:, None].expand(256, 1024).contiguous()
+    white = sum(binarized(grey).sum(1) for _ in range(count // 1024))
+    assert (white[0], white[-1]) == (0, count)
+    truth = np.arange(1, 255) / 255
+    found = white[1:-1].numpy()
+    smaller = np.minimum(
+        stats.binom.cdf(found, count, truth), stats.binom.sf(found - 1, count, truth)
+    )
+    assert 2 * smaller.min() > 2e-8
+    squares = ((found - count * truth) ** 2 / (count * truth * (1 - truth))).sum()
+    assert stats.chi2.sf(squares, 254) > 1e-6
+    assert stats.chi2.cdf(squares, 254) > 1e-6  # nor closer to the mean than chance allows
+
+
+def test_ties_make_the_probabilities_of_bytes_exact(monkeypatch):
+    """Over all 256 random bytes, g are white for certain and one is a tie, white with g / 255."""
+    monkeypatch.setattr(
+        RandomBytes, "bytes", lambda _, count: np.arange(count, dtype=np.int64).astype(np.uint8)
+    )
+    torch.manual_seed(5)
+    ties = 20_000
+    for grey in (0, 1, 127, 128, 200, 254, 255):
+        white = binarized(torch.full((ties, 256), grey, dtype=torch.uint8)).double().mean(0)
+        assert white[:grey].eq(1.0).all()
+        assert white[grey + 1 :].eq(0.0).all()
+        error = math.sqrt(grey * (255 - grey) / ties) / 255  # at 0 and 255 there is none
+        assert abs(white[grey] - grey / 255) <= 5 * error + 1e-12
+        assert Fraction(grey, 256) + Fraction(1, 256) * Fraction(grey, 255) == Fraction(grey, 255)
+
+
+def test_random_bytes_follow_from_the_random_state_alone():
+    torch.manual_seed(6)
+    np.random.seed(0)
+    first = RandomBytes()
+    state = torch.get_rng_state()
+    drawn = [first.bytes(13), first.uniform(3), first.bytes(0)]
+    assert torch.equal(torch.get_rng_state(), state)
+    np.random.seed(1)
+    torch.manual_seed(6)
+    again = RandomBytes()
+    assert all(map(np.array_equal, drawn, [again.bytes(13), again.uniform(3), again.bytes(0)]))
+    assert not np.array_equal(RandomBytes().bytes(13), drawn[0])
+    uniform = again.uniform(100_000)
+    assert stats.kstest(uniform, "uniform").pvalue > 1e-6
+    assert 0.0 <= uniform.min() <= uniform.max() < 1.0
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (3, 5), (2, 1, 28, 28)])
@@ -51,6 +101,9 @@ def test_binarised_shapes_and_strides(shape):
     assert binarized(grey).shape == shape
     assert binarized(grey).all()
     assert not binarized(torch.zeros(4, 6, dtype=torch.uint8).T).any()
+    turned = torch.tensor([[0, 255, 0], [255, 255, 0]], dtype=torch.uint8).T
+    assert torch.equal(binarized(turned), turned == 255)
+    assert binarized(torch.zeros(0, 7, dtype=torch.uint8)).shape == (0, 7)
 
 
 def test_draws_come_from_the_global_state_or_the_given_generator():
