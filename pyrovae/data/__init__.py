@@ -10,6 +10,7 @@ from pyrovae.data.conversion import DataLike, as_data
 from pyrovae.data.datasets import DatasetData
 from pyrovae.data.digits import Digits
 from pyrovae.data.image_folder import ImageFolder
+from pyrovae.data.mapped import MappedData
 from pyrovae.data.mnist import MNIST, FashionMNIST
 from pyrovae.data.shorthand import NAMES, load, source_for
 from pyrovae.data.source import Source, Splits, Suggestion
@@ -29,6 +30,7 @@ __all__ = [
     "Digits",
     "FashionMNIST",
     "ImageFolder",
+    "MappedData",
     "Source",
     "Splits",
     "Suggestion",

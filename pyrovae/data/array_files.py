@@ -37,6 +37,22 @@ def read_file(path: Path, key: str) -> dict[str, np.ndarray[Any, Any]]:
             return found
 
 
+def map_file(path: Path) -> np.ndarray[Any, Any]:
+    """Return the array of a `.npy` file without reading it, mapped and read-only.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is not what its name says, is cut off, or holds Python objects.
+    """
+    with _open(path) as file:
+        _head(path, file)
+    try:
+        array: np.ndarray[Any, Any] = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, EOFError) as error:
+        raise ValueError(_unsound(path, error)) from error
+    return array
+
+
 def read_shape(path: Path, key: str) -> tuple[int, ...]:
     """Return the shape of x from the head of the file, without reading its numbers.
 

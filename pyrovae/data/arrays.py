@@ -1,15 +1,19 @@
 """Arrays in NumPy's own files, `.npy` and `.npz`."""
 
-from collections.abc import Iterator
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
-from pyrovae.data.array_files import SUFFIXES, read_file, read_shape
+from pyrovae.data.array_files import SUFFIXES, map_file, read_file, read_shape
 from pyrovae.data.base import Data
-from pyrovae.data.checks import checked
+from pyrovae.data.checks import as_tensor, checked
+from pyrovae.data.mapped import MappedData
+from pyrovae.data.pictures import MEMORY
 from pyrovae.data.source import (
     Source,
     Splits,
@@ -22,7 +26,8 @@ from pyrovae.data.source import (
 from pyrovae.data.tensors import TensorData
 
 _LEVELS = 255
-_ROWS = 4096  # rows looked at in one go, which is what a look at the values costs in memory
+_NUMBERS = 2**21  # looked at in one go, which is what a look at the values costs in memory
+_CHUNKS = 8  # looked at of a file that is not held in memory
 
 
 @final
@@ -32,6 +37,10 @@ class Arrays(Source):
     In an `.npz` the array `key` is x, of shape `[N, *event_shape]`; arrays called `y` (labels, -1
     for unlabelled) and `observed` (which entries of x are known) are taken along when present, and
     others are ignored. Python objects in a file are never unpickled.
+
+    A `.npy` file of more than 2 GiB stays on the disk and is read row by row, so it may be larger
+    than memory: each batch is checked when it is read, and the likelihood is suggested by the first
+    rows. An `.npz` file is always read whole.
 
     Arguments:
         path: the file.
@@ -85,27 +94,36 @@ class Arrays(Source):
     @property
     def suggestion(self) -> Suggestion:
         binary = counts = True
-        for values in _known_values(self._read()):
-            binary = binary and bool(((values == 0) | (values == 1)).all())
-            whole = values == values.round()
-            counts = counts and bool(((values >= 0) & (values <= _LEVELS) & whole).all())
+        values = "values"
+        if self._stays_on_disk:
+            x = map_file(self._file)
+            found: Iterator[Tensor] = itertools.islice(_known_values({"x": x}), _CHUNKS)
+            values = f"values of the first {min(len(x), _CHUNKS * _rows(x.shape))} rows"
+        else:
+            found = _known_values(self._read())
+        for known in found:
+            binary = binary and bool(((known == 0) | (known == 1)).all())
+            whole = known == known.round()
+            counts = counts and bool(((known >= 0) & (known <= _LEVELS) & whole).all())
             if not (binary or counts):
                 break
         if binary:
-            return Suggestion(likelihood="Bernoulli", reason="all values are 0 or 1")
+            return Suggestion(likelihood="Bernoulli", reason=f"all {values} are 0 or 1")
         if counts:
             return Suggestion(
                 likelihood="Binomial",
                 arguments={"total_count": _LEVELS},
-                reason=f"all values are integers within 0..{_LEVELS}",
+                reason=f"all {values} are integers within 0..{_LEVELS}",
             )
         return Suggestion(
             likelihood="Normal",
             arguments={"scale": "shared"},
-            reason=f"the values are neither 0 or 1 nor integers within 0..{_LEVELS}",
+            reason=f"the {values} are neither 0 or 1 nor integers within 0..{_LEVELS}",
         )
 
     def load(self) -> Splits:
+        if self._stays_on_disk:
+            return self._load_mapped()
         tensors = self._read()
         rows = split_rows(len(tensors["x"]), valid=self.valid, test=self.test, seed=self.seed)
 
@@ -114,6 +132,25 @@ class Arrays(Source):
             return TensorData(taken, description=f"{self._file.name}: {name}")
 
         return cut(rows, part)
+
+    def _load_mapped(self) -> Splits:
+        arrays = {"x": map_file(self._file)}
+        try:
+            count = len(MappedData(arrays))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{self.path}: {error}") from error
+        rows = split_rows(count, valid=self.valid, test=self.test, seed=self.seed)
+
+        def part(name: str, chosen: Tensor) -> Data:
+            return MappedData(arrays, rows=chosen, description=f"{self._file.name}: {name}")
+
+        return cut(rows, part)
+
+    @property
+    def _stays_on_disk(self) -> bool:
+        file = self._file
+        large = file.suffix.lower() == ".npy" and file.is_file()
+        return large and file.stat().st_size > MEMORY
 
     @property
     def _file(self) -> Path:
@@ -129,10 +166,16 @@ class Arrays(Source):
             raise ValueError(f"{self.path}: {error}") from error
 
 
-def _known_values(tensors: dict[str, Tensor]) -> Iterator[Tensor]:
+def _rows(shape: Sequence[int]) -> int:
+    """Return how many rows are looked at in one go."""
+    return max(1, _NUMBERS // max(1, math.prod(shape[1:])))
+
+
+def _known_values(arrays: Mapping[str, Any]) -> Iterator[Tensor]:
     """Yield the known values of x, some rows at a time."""
-    x = tensors["x"]
-    for first in range(0, len(x), _ROWS):
-        rows = slice(first, first + _ROWS)
-        known = x[rows][tensors["observed"][rows]] if "observed" in tensors else x[rows]
+    x = arrays["x"]
+    for first in range(0, len(x), _rows(x.shape)):
+        rows = slice(first, first + _rows(x.shape))
+        values = as_tensor("x", x[rows])
+        known = values[arrays["observed"][rows]] if "observed" in arrays else values
         yield known.to(torch.float64)

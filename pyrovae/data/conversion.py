@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from pyrovae.data.base import Data
 from pyrovae.data.datasets import DatasetData
+from pyrovae.data.mapped import MappedData
 from pyrovae.data.source import Source, Splits
 from pyrovae.data.tensors import TensorData
 
@@ -19,7 +20,8 @@ def as_data(given: DataLike) -> Data:
     """Return data from a tensor, an array, a dict of them, a torch `Dataset` or a source.
 
     `Data` are returned as they are, a `Source` gives its training split, and a `TensorDataset`
-    of x or (x, y) is read as the tensors it holds.
+    of x or (x, y) is read as the tensors it holds. An x that NumPy maps from a file, by
+    `numpy.load(path, mmap_mode="r")`, stays there and is read a batch at a time.
 
     Arguments:
         given: the data.
@@ -39,10 +41,13 @@ def as_data(given: DataLike) -> Data:
         return given
     if isinstance(given, Source):
         return given.load().train
+    if isinstance(given, np.memmap):
+        return MappedData({"x": given})
     if isinstance(given, Tensor | np.ndarray):
         return TensorData({"x": given})
     if isinstance(given, Mapping):
-        return TensorData(given)
+        mapped = isinstance(given.get("x"), np.memmap)
+        return MappedData(given) if mapped else TensorData(given)
     if isinstance(given, TensorDataset) and len(given.tensors) <= 2:
         return TensorData(dict(zip(("x", "y"), given.tensors, strict=False)))
     if isinstance(given, Dataset):

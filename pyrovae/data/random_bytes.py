@@ -30,7 +30,8 @@ class RandomBytes:
     def __init__(self, generator: torch.Generator | None = None) -> None:
         words = torch.empty(_SEED_WORDS, dtype=torch.int64)
         words.random_(-(2**63), None, generator=generator)  # all 64 bits of each word
-        self._source = np.random.SFC64(_Seed(words.numpy().view(np.uint64)))
+        seed: Any = _Seed(words.numpy().view(np.uint64))  # of an interface that stubs leave out
+        self._source = np.random.SFC64(seed)
 
     def bytes(self, count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Return uniform bytes, of shape `[count]`."""
@@ -38,7 +39,7 @@ class RandomBytes:
 
     def uniform(self, count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return uniform multiples of 2^-53 in [0, 1), of shape `[count]`."""
-        return (self._source.random_raw(count) >> np.uint64(11)) * 2.0**-53
+        return (self._source.random_raw(count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 class _Seed(np.random.bit_generator.ISeedSequence):

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pyrovae.data.base import Data, Epoch, floating
 from pyrovae.data.checks import checked
+from pyrovae.data.transforms import check_transform, transformed
 
 
 class TensorData(Data):
@@ -43,11 +44,7 @@ class TensorData(Data):
         transform: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None,
         description: str = "",
     ) -> None:
-        if transform is not None and not callable(transform):
-            raise TypeError(
-                f"TensorData expects transform to map a batch to a batch, such as Binarize(); "
-                f"got {transform!r}"
-            )
+        check_transform(self, transform)
         self.tensors = checked(tensors)
         self.transform = transform
         self.description = description
@@ -91,17 +88,13 @@ class TensorData(Data):
     def _gather(self, rows: Tensor, device: torch.device | None) -> dict[str, Tensor]:
         batch = {}
         for key, value in self.tensors.items():
-            taken = value.index_select(0, rows.to(value.device))
+            taken = value.index_select(0, rows if value.is_cpu else rows.to(value.device))
             batch[key] = taken if device is None else taken.to(device, non_blocking=True)
-        batch["index"] = rows.to(batch["x"].device, non_blocking=True)
-        if self.transform is not None:
-            batch = self.transform(batch)
-            if not isinstance(batch, dict) or "x" not in batch:
-                raise TypeError(
-                    f"the transform {self.transform!r} must return the batch as a dict with a "
-                    f"key 'x'; got {type(batch).__name__}"
-                )
-        return {**batch, "x": floating(batch["x"])}
+        there = batch["x"].device
+        batch["index"] = rows if there == rows.device else rows.to(there, non_blocking=True)
+        batch = transformed(batch, self.transform)
+        x = floating(batch["x"])
+        return batch if x is batch["x"] else {**batch, "x": x}
 
     def _read(self, epoch: Epoch) -> Iterator[dict[str, Tensor]]:
         order = torch.arange(len(self)) if epoch.order is None else epoch.order

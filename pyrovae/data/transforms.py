@@ -5,6 +5,7 @@ were gathered and before anything else sees them, so data stay in memory as comp
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -129,3 +130,31 @@ def _check_levels(transform: Transform, levels: int) -> None:
             f"{type(transform).__name__} expects levels to be a positive integer, the largest "
             f"grey level; got {levels!r}"
         )
+
+
+def check_transform(data: object, transform: object) -> None:
+    """Raise TypeError where what was given to data as their transform cannot be called."""
+    if transform is not None and not callable(transform):
+        raise TypeError(
+            f"{type(data).__name__} expects transform to map a batch to a batch, such as "
+            f"Binarize(); got {transform!r}"
+        )
+
+
+def transformed(
+    batch: dict[str, Tensor], transform: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None
+) -> dict[str, Tensor]:
+    """Return what a transform makes of a batch, which must be a batch again.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if transform is None:
+        return batch
+    made = transform(batch)
+    if not isinstance(made, dict) or "x" not in made:
+        raise TypeError(
+            f"the transform {transform!r} must return the batch as a dict with a key 'x'; got "
+            f"{type(made).__name__}"
+        )
+    return made
