@@ -26,8 +26,8 @@ from pyrovae.data.source import (
 from pyrovae.data.tensors import TensorData
 
 _LEVELS = 255
-_NUMBERS = 2**21  # looked at in one go, which is what a look at the values costs in memory
-_CHUNKS = 8  # looked at of a file that is not held in memory
+_NUMBERS = 2**20  # looked at in one go, which is what a look at the values costs in memory
+_CHUNKS = 4  # looked at of a file that is not held in memory
 
 
 @final

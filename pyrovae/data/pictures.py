@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from pyrovae.data.base import UNLABELLED, Data
 from pyrovae.data.binarization import BINARIZE_SEED, Binarization
-from pyrovae.data.datasets import DatasetData, collated, plain_errors
+from pyrovae.data.datasets import DatasetData, plain_errors
+from pyrovae.data.items import collated
 from pyrovae.data.pixels import (
     Standard,
     check_colour,

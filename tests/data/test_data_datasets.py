@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
-from pyrovae.data import DatasetData, TensorData
+from pyrovae.data import DatasetData, TensorData, items
+from pyrovae.data.items import as_item, collated
 
 
 class Listed(Dataset):
@@ -99,6 +100,42 @@ def test_kinds_of_items(item, keys, shape):
     assert batch["x"].shape == (2, *shape)
     assert batch["x"].is_floating_point()
     assert batch["x"].isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])],
+        [np.array([1, 2], dtype=">i2"), np.array([3, 4], dtype=">i2")],
+        [1.5, 2.5],
+        [3, 4],
+        [True, False],
+        [(torch.tensor([1, 2], dtype=torch.uint16), 0), (torch.tensor([3, 4]).to(torch.uint16), 1)],
+        [(torch.ones(2), torch.tensor(1)), (torch.zeros(2), torch.tensor(0))],
+        [(torch.ones(2), 1), (torch.zeros(2), None)],
+        [(torch.ones(2), 1), (torch.zeros(2, dtype=torch.float64), np.int64(2))],
+        [(np.ones(2), 1), (torch.zeros(2), torch.tensor(2))],
+        [(torch.ones(2, requires_grad=True),), (torch.zeros(2),)],
+        [(torch.ones(2), 1), {"x": torch.ones(2), "y": 2}],
+        [{"x": torch.ones(2), "y": 3}, {"y": 2, "x": torch.ones(2)}],
+    ],
+)
+def test_items_stacked_at_once_are_those_stacked_one_by_one(given):
+    batch = collated(given)
+    one_by_one = [as_item(item) for item in given]
+    assert batch.keys() == one_by_one[0].keys()
+    for key, value in batch.items():
+        truth = torch.stack([item[key] for item in one_by_one])
+        assert torch.equal(value, truth)
+        assert value.dtype == (torch.int64 if key == "y" else truth.dtype)
+        assert not value.requires_grad
+
+
+def test_plain_items_are_never_looked_at_one_by_one(monkeypatch):
+    monkeypatch.setattr(items, "as_item", None)
+    data = DatasetData(Listed([(torch.ones(2), 3)] * 5))
+    assert next(data.batches(batch_size=5))["y"].tolist() == [3] * 5
+    assert next(DatasetData(Streamed(list(X))).batches(batch_size=3))["x"].shape == (3, 2)
 
 
 def test_grey_levels_of_images_are_kept():
