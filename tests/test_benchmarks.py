@@ -165,6 +165,7 @@ def test_a_number_of_repeats_below_one_is_refused(
     ("script", "titles"),
     [
         ("guard", ["step, 784-400-50", "step, 20-16-4", "checkpoint"]),
+        ("scaling", ["An epoch of fit in memory", "A stream made on the way"]),
         pytest.param(
             "startup", ["pyrovae --help", "pyrovae train, to the"], marks=pytest.mark.slow
         ),
@@ -179,3 +180,16 @@ def test_the_other_scripts_print_their_tables(
     scripts(script).main(["--quick"])
     printed = capsys.readouterr().out
     assert [title for title in titles if title in printed] == titles
+
+
+@pytest.mark.slow
+def test_the_memory_of_a_stream_is_read_in_a_process_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A hundred times as many examples take at most 8 MiB more; as a whole they take 40 MB."""
+    monkeypatch.syspath_prepend(FOLDER)
+    found = import_module("scaling").stream_in_child((5_000, 500_000))
+    for name in ("scaling", "_timing"):
+        sys.modules.pop(name, None)
+    assert [mark for mark, _, _ in found] == [5_000, 500_000]
+    assert 0.0 < found[0][1] <= found[1][1] < found[0][1] + 8.0
