@@ -1,7 +1,7 @@
 """Random bytes at the speed of NumPy's fastest bit generator, out of torch's random state.
 
-Torch draws by a Mersenne twister, which takes several times as long for each byte. Here it draws
-the seed alone, so that what is drawn follows from torch's random state and from nothing else.
+Torch draws by a Mersenne twister, which takes twice as long for each byte. Here it draws the seed
+alone, so that what is drawn follows from torch's random state and from nothing else.
 """
 
 from typing import Any
