@@ -63,7 +63,13 @@ def seconds_per_example(x: Tensor, *, least: int) -> float:
     """Return the seconds that the epochs of one call of `fit` take for each example."""
     epochs = max(1, least // len(x))
     history = pyrovae.fit(
-        tiny(), TensorData({"x": x}), epochs=epochs, batch_size=BATCH, seed=SEED, progress=False
+        tiny(),
+        TensorData({"x": x}),
+        epochs=epochs,
+        batch_size=BATCH,
+        seed=SEED,
+        compile=False,  # left to itself a long run would take other steps than a short one
+        progress=False,
     )
     return sum(history["seconds"]) / (epochs * len(x))
 
@@ -142,6 +148,7 @@ def stream_here(marks: Sequence[int]) -> list[tuple[int, float, float]]:
         batch_size=BATCH,
         seed=SEED,
         callbacks=[peaks],
+        compile=False,
         progress=False,
     )
     return peaks.found

@@ -39,7 +39,7 @@ def trained(*, compile: Any, **settings: Any) -> tuple[pyrovae.VAE, pyrovae.trai
         {"objective": IWAE(particles=3), "optimizer": lambda p: torch.optim.SGD(p, lr=0.01)},
         {"precision": "bf16-mixed"},
     ],
-    ids=str,
+    ids=["plain", "schedule, clip and average", "IWAE and SGD", "bf16"],
 )
 @pytest.mark.filterwarnings("ignore:this processor has no instructions for bfloat16")
 def test_the_same_weights_and_records(settings: dict[str, Any]) -> None:
