@@ -1,5 +1,6 @@
 """Distributions that torch and Pyro lack; mathematics only."""
 
 from pyrovae.distributions.foreign import Foreign
+from pyrovae.distributions.normal_mixture import DiagonalNormalMixture, mixture
 
-__all__ = ["Foreign"]
+__all__ = ["DiagonalNormalMixture", "Foreign", "mixture"]

@@ -1,11 +1,11 @@
 """The mixture of normals prior, with learned weights, means and scales."""
 
-import pyro.distributions as dist
 import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import nn
 
 from pyrovae.context import Context
+from pyrovae.distributions import DiagonalNormalMixture
 from pyrovae.heads import positive
 from pyrovae.priors.prior import Prior, count, dimension
 
@@ -39,5 +39,4 @@ class GaussianMixture(Prior):
 
     def forward(self, context: Context) -> TorchDistributionMixin:
         """Return p(z); see `Prior`."""
-        normals = dist.Normal(self.loc, positive(self.raw_scale)).to_event(1)
-        return dist.MixtureSameFamily(dist.Categorical(logits=self.logits), normals)
+        return DiagonalNormalMixture(self.logits, self.loc, positive(self.raw_scale))

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-import pyro.distributions as dist
 import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor, nn
 
 from pyrovae.context import Context
+from pyrovae.distributions import mixture
 from pyrovae.priors.prior import Prior, Shape, count, dimension
 
 
@@ -63,4 +63,4 @@ class VampPrior(Prior):
             )
         posteriors = context.encode(self.pseudo_inputs)
         equal = self.pseudo_inputs.new_zeros(self.components)
-        return dist.MixtureSameFamily(dist.Categorical(logits=equal), posteriors)
+        return mixture(equal, posteriors)

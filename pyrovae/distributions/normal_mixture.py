@@ -1,0 +1,133 @@
+"""A mixture of diagonal normals whose density is a matrix product."""
+
+import math
+from typing import Any
+
+import pyro.distributions as dist
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+Sizes = torch.Size | list[int] | tuple[int, ...]
+
+
+class DiagonalNormalMixture(dist.MixtureSameFamily):
+    r"""The mixture `p(z) = sum_k pi_k N(z; m_k, diag s_k^2)`, scored by one matrix product.
+
+    With the centre c of the means, u = z - c and a_k = m_k - c, the exponent of a component is
+
+        -1/2 sum_d (u_d - a_kd)^2 / s_kd^2
+            = u^2 . (-1/2 s_k^-2) + u . (a_k s_k^-2) - 1/2 sum_d a_kd^2 / s_kd^2,
+
+    so no tensor of `[*batch, K, dim]` is made. Its terms cancel, so it is taken in float64, which
+    autocast leaves alone, and comes back in the type of the parameters. What the expansion adds to
+    the error is about `1e-16 r^2` nats for each dimension, r being how many scales the means are
+    spread over. Measured against SciPy, 500 components in 50 dimensions in float32: at most 3e-5
+    nats where means spread by one have scales from 1e-4 to 10 (element by element, in float32:
+    6e-5), and 0.02 where means spread by 100 have scales of 1e-4. Float64 parameters keep fewer
+    digits than element by element: 2e-6 nats for means spread by one and scales of 1e-4. Where
+    there is no float64 (mps), and for a mixture that is batched itself, the form is element by
+    element.
+
+    Arguments:
+        logits: the weights' unnormalised logarithms, of shape `[K]` or `[*batch, K]`.
+        loc: the means m, of shape `[*batch, K, *event_shape]`.
+        scale: the standard deviations s, likewise.
+        event_dim: how many dimensions an event has.
+
+    Example:
+        >>> mixture = DiagonalNormalMixture(torch.zeros(5), torch.zeros(5, 2), torch.ones(5, 2))
+        >>> mixture.log_prob(torch.zeros(7, 2))[0].item()  # -log 2 pi
+        -1.8378770351409912
+        >>> mixture.sample((7,)).shape
+        torch.Size([7, 2])
+    """
+
+    def __init__(
+        self,
+        logits: Tensor,
+        loc: Tensor,
+        scale: Tensor,
+        *,
+        event_dim: int = 1,
+        validate_args: bool | None = None,
+    ) -> None:
+        weights = dist.Categorical(logits=logits)
+        normals = dist.Normal(loc, scale).to_event(event_dim)
+        super().__init__(weights, normals, validate_args=validate_args)
+        plain = not self.batch_shape and loc.device.type != "mps"
+        self._parameters = (weights.logits, normals.base_dist) if plain else None
+
+    def expand(self, batch_shape: Sizes, _instance: Any = None) -> "DiagonalNormalMixture":
+        """Return the distribution with its batch shape expanded, which leaves it as cheap."""
+        new = type(self).__new__(type(self)) if _instance is None else _instance
+        super().expand(torch.Size(batch_shape), _instance=new)
+        new._parameters = self._parameters
+        return new  # type: ignore[no-any-return]
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-density in nats."""
+        if self._parameters is None:
+            return super().log_prob(value)  # type: ignore[no-any-return]
+        if self._validate_args:
+            self._validate_sample(value)
+        logits, normals = self._parameters
+        depth = value.dim() - len(self.event_shape)
+        batch = value.shape[:depth]
+        rows = value.reshape(batch.numel(), self.event_shape.numel())
+        exponents = _exponents(rows, normals.loc, normals.scale)
+        dtype = torch.promote_types(value.dtype, normals.loc.dtype)
+        scores = torch.logsumexp(exponents.to(dtype) + logits, dim=-1).reshape(batch)
+        return scores.expand(torch.broadcast_shapes(batch, self.batch_shape))
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Sizes = ()) -> Tensor:
+        """Draw, without gradients; only the chosen component of each draw is drawn from."""
+        if self._parameters is None:
+            return super().sample(torch.Size(sample_shape))  # type: ignore[no-any-return]
+        chosen = self.mixture_distribution.sample(torch.Size(sample_shape))
+        _, normals = self._parameters
+        return torch.normal(normals.loc[chosen], normals.scale[chosen])
+
+
+def mixture(logits: Tensor, components: Distribution) -> Distribution:
+    """Return the mixture of a distribution's last batch dimension, in the cheapest form.
+
+    Arguments:
+        logits: the weights' unnormalised logarithms, of shape `[K]`.
+        components: a distribution of batch shape `[K]`.
+
+    Example:
+        >>> normals = dist.Normal(torch.zeros(3, 2), 1.0)
+        >>> type(mixture(torch.zeros(3), normals.to_event(1))).__name__
+        'DiagonalNormalMixture'
+        >>> type(mixture(torch.zeros(3), dist.Laplace(torch.zeros(3), 1.0))).__name__
+        'MixtureSameFamily'
+    """
+    if isinstance(components, torch.distributions.Independent):
+        base = components.base_dist
+        if type(base) in (dist.Normal, torch.distributions.Normal):
+            depth = len(components.event_shape)
+            return DiagonalNormalMixture(logits, base.loc, base.scale, event_dim=depth)
+    return dist.MixtureSameFamily(dist.Categorical(logits=logits), components)  # type: ignore[no-any-return]
+
+
+def _exponents(rows: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
+    """Return the log-density of each row under each normal, `[rows, K]`, in float64.
+
+    Arguments:
+        rows: values, of shape `[rows, dim]`.
+        loc: means, of shape `[K, *event_shape]`.
+        scale: standard deviations, likewise.
+    """
+    means = loc.flatten(1).double()
+    centre = means.detach().mean(0)  # any constant would do
+    means = means - centre
+    scales = scale.flatten(1).double()
+    precision = scales.square().reciprocal()
+    slope = means * precision
+    constant = -0.5 * (means * slope).sum(-1) - scales.log().sum(-1)
+    constant = constant - 0.5 * math.log(2.0 * math.pi) * means.shape[-1]
+    centred = rows.double() - centre
+    features = torch.cat([centred.square(), centred], dim=-1)
+    return torch.addmm(constant, features, torch.cat([-0.5 * precision, slope], dim=-1).mT)
