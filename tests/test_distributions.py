@@ -1,4 +1,4 @@
-"""The mixture of diagonal normals by matrix products: its density, gradients, draws and shapes."""
+"""Our distributions against SciPy and Pyro: densities, gradients, draws and shapes."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pyrovae.context import Context
-from pyrovae.distributions import DiagonalNormalMixture, mixture
+from pyrovae.distributions import DiagonalNormalMixture, LogitsBernoulli, mixture
 from pyrovae.posteriors import MeanFieldNormal
 from pyrovae.priors import GaussianMixture
 from pyrovae.scopes import validation
@@ -223,3 +223,50 @@ def test_the_priors_are_of_the_cheap_form() -> None:
     with pyro.plate("data", 5):
         z = pyro.sample("z", prior(Context()))
     assert z.shape == (5, 4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("spread", [0.1, 3.0, 1e4])
+def test_bernoulli_events_are_scored_as_scipy_does(dtype: torch.dtype, spread: float) -> None:
+    """Once in parts, without a gradient, and once as Pyro does it, with one."""
+    generator = torch.Generator().manual_seed(2)
+    logits = spread * torch.randn(5, 900, 2, 300, generator=generator, dtype=dtype)
+    x = (torch.rand(900, 2, 300, generator=generator) < 0.5).to(dtype)
+    expected = np.where(array(x) == 1.0, -np.logaddexp(0, -array(logits)), -np.logaddexp(0, array(logits)))
+    made = LogitsBernoulli(logits=logits).expand((5, 900, 2, 300)).to_event(2)
+    assert made.event_shape == (2, 300)
+    with torch.no_grad():
+        scored = made.log_prob(x)
+    assert scored.dtype == dtype
+    precise = {"rtol": 2e-6, "atol": 1e-4} if dtype == torch.float32 else {"rtol": 1e-13}
+    np.testing.assert_allclose(array(scored), expected.sum((-1, -2)), **precise)
+    torch.testing.assert_close(made.log_prob(x), scored)
+
+
+@pytest.mark.parametrize("batch", [(), (3,), (2, 3)])
+@pytest.mark.parametrize("given", [(), (3,), (1,)])
+def test_bernoulli_events_of_any_shape(batch: tuple[int, ...], given: tuple[int, ...]) -> None:
+    """Whatever broadcasts is scored as Pyro scores it."""
+    logits = torch.randn(*batch, 4, 2)
+    x = (torch.rand(*given, 4, 2) < 0.5).float()
+    ours = LogitsBernoulli(logits=logits, validate_args=False).to_event(2)
+    pyros = dist.Bernoulli(logits=logits, validate_args=False).to_event(2)
+    with torch.no_grad():
+        torch.testing.assert_close(ours.log_prob(x), pyros.log_prob(x))
+        torch.testing.assert_close(ours.log_prob(x.double()), pyros.log_prob(x.double()))
+    assert type(ours.expand((7, *batch))) is type(ours)
+
+
+def test_bernoulli_keeps_its_gradient_checks_and_masks() -> None:
+    logits = torch.randn(6, 4, requires_grad=True)
+    x = torch.ones(6, 4)
+    assert LogitsBernoulli(logits=logits).to_event(1).log_prob(x).requires_grad
+    with torch.no_grad():
+        with pytest.raises(ValueError, match="support"):
+            LogitsBernoulli(logits=logits, validate_args=True).to_event(1).log_prob(0.5 * x)
+        masked = LogitsBernoulli(logits=logits).mask(torch.zeros(6, 4, dtype=torch.bool))
+        assert torch.equal(masked.to_event(1).log_prob(x), torch.zeros(6))
+        nan = LogitsBernoulli(logits=torch.full((2,), math.nan), validate_args=False).to_event(1)
+        assert bool(nan.log_prob(torch.ones(2)).isnan())
+    with pytest.raises(ValueError, match="reinterpreted_batch_ndims"):
+        LogitsBernoulli(logits=logits).to_event(3)

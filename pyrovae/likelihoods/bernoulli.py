@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-import pyro.distributions as dist
 import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor
 
 from pyrovae.context import Context
+from pyrovae.distributions import LogitsBernoulli
 from pyrovae.heads import Head
 from pyrovae.likelihoods.likelihood import Likelihood, Shape, mean_of, shape_of
 
@@ -37,7 +37,7 @@ class Bernoulli(Likelihood):
     def forward(self, raw: Tensor, context: Context) -> TorchDistributionMixin:
         """Return p(x | z); see `Likelihood`."""
         logits = self.head.unpack(raw, self.event_shape)["logits"]
-        return self.over_elements(dist.Bernoulli(logits=logits), context)
+        return self.over_elements(LogitsBernoulli(logits=logits), context)
 
     def prepare(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Begin at the mean of the data; see `Likelihood`."""
