@@ -6,19 +6,21 @@ in float64, so memory does not grow with S.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from pyrovae.evaluation.memory import BUDGET, rows_within
+from pyrovae.evaluation.memory import BUDGET, IN_CACHE, rows_within
 from pyrovae.models import Pair
 from pyrovae.objectives import LocalParameters, Terms, trace_terms
 from pyrovae.scopes import evaluation_mode, validation
 
 Batch = dict[str, Tensor]
+
+_DATA = 16  # of a batch, at least, where more blocks cost no further encoding
 
 
 @dataclass
@@ -49,9 +51,15 @@ class Weights:
     @classmethod
     def of(cls, terms: Terms) -> "Weights":
         """Return the sums of one record."""
-        log_weight = terms.log_weight.double()
         parts = [site.kl_per_dimension("sampled") for site in terms.latent.values()]
-        split = [part.double().sum(0).flatten(1) for part in parts if part is not None]
+        split = [part.flatten(2) for part in parts if part is not None]
+        splits = bool(split) and len(split) == len(parts)
+        if splits:  # then these sums are log q - log p, and need not be computed again
+            log_weight = terms.log_likelihood.double()
+            for part in split:
+                log_weight = log_weight - part.sum(-1, dtype=torch.float64)
+        else:
+            log_weight = terms.log_weight.double()
         return cls(
             samples=log_weight.shape[0],
             log_total=log_weight.logsumexp(0),
@@ -60,7 +68,9 @@ class Weights:
             halves=(len(log_weight[0::2]), len(log_weight[1::2])),
             sum_log=log_weight.sum(0),
             sum_reconstruction=terms.log_likelihood.double().sum(0),
-            sum_dimensions=torch.cat(split, dim=-1) if split and len(split) == len(parts) else None,
+            sum_dimensions=torch.cat([part.sum(0) for part in split], -1).double()
+            if splits
+            else None,
         )
 
     def add(self, other: "Weights") -> None:
@@ -111,18 +121,24 @@ class Weights:
 
 
 class Sampler:
-    """Draws weights for batches of a pair, in blocks that fit into the memory budget.
+    """Draws weights for batches of a pair, in blocks of data x draws that fit into the budget.
+
+    Where the pair is one of our models, a batch is encoded once for all its blocks, so that a block
+    can be of many data and few draws, which is best for the matrix products. Of other programs a
+    block has as many draws as it can, for their guide runs again for each.
 
     Arguments:
         pair: the programs.
         batch: a first batch, for measuring.
         samples: how many draws each datum gets, S.
-        budget: bytes that a block may take.
+        budget: bytes that a block may take; a processor's cache is the bound if it is smaller.
     """
 
     def __init__(self, pair: Pair, batch: Batch, *, samples: int, budget: int = BUDGET) -> None:
         self.pair = pair
         self.samples = samples
+        if device_of(pair).type == "cpu" and not pair.fixes:  # those decode in parts themselves
+            budget = min(budget, IN_CACHE)
         one = {name: value[:1] for name, value in batch.items()}
 
         def several(data: int) -> Batch:
@@ -136,24 +152,37 @@ class Sampler:
             data = rows_within(
                 lambda data: Weights.of(self.trace(several(data), particles=1)), budget=budget
             )
-        self.block = min(samples, rows)
-        self.batch_size = max(1, min(rows // samples, data))
+        least = min(_DATA, rows) if pair.fixes else 1
+        self.batch_size = max(1, min(max(rows // samples, least), data))
+        self.rows = rows
 
     def trace(self, batch: Batch, *, particles: int) -> Terms:
         """Return the record of a batch."""
+        return next(self.traces(batch, [particles]))
+
+    def traces(self, batch: Batch, blocks: Iterable[int]) -> Iterator[Terms]:
+        """Yield the record of each block of draws of a batch."""
         args, kwargs = self.pair.arguments(batch)
-        with LocalParameters(self.pair):
-            terms = trace_terms(self.pair.model, self.pair.guide, args, kwargs, particles=particles)
-        terms.require_drawn()
-        return terms
+        model, guide = self.pair.fixed(batch)
+        for particles in blocks:
+            with LocalParameters(self.pair):
+                terms = trace_terms(model, guide, args, kwargs, particles=particles)
+            terms.require_drawn()
+            yield terms
+
+    def blocks(self, data: int) -> list[int]:
+        """Return how many draws of each of so many data to take at once: S in about equal parts."""
+        count = -(-self.samples // max(1, self.rows // data))
+        least, more = divmod(self.samples, count)
+        return [least + 1] * more + [least] * (count - more)
 
     def weights(self, batch: Batch) -> tuple[Weights, Terms]:
         """Return the sums over all draws of a batch, and the record of the first block."""
-        first = self.trace(batch, particles=self.block)
+        traces = self.traces(batch, self.blocks(len(next(iter(batch.values())))))
+        first = next(traces)
         weights = Weights.of(first)
-        while weights.samples < self.samples:
-            particles = min(self.block, self.samples - weights.samples)
-            weights.add(Weights.of(self.trace(batch, particles=particles)))
+        for terms in traces:
+            weights.add(Weights.of(terms))
         return weights, first
 
 

@@ -10,6 +10,7 @@ from torch.utils._pytree import tree_leaves
 from pyrovae.memory import is_out_of_memory
 
 BUDGET = 256 * 2**20
+IN_CACHE = 32 * 2**20  # on a processor: larger blocks would go through the memory, not the cache
 _LIVE = 6  # tensors of the largest size that are alive at once, a generous count
 _FEW, _MORE = 2, 18
 _LESS = (1, 8, 64)  # parts of the budget that are tried one after the other

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pyrovae.models.model import Model
+from pyrovae.models.vae import VAE
 
 Programs = Model | tuple[Callable[..., Any], Callable[..., Any]]
 
@@ -56,6 +57,21 @@ class Pair(nn.Module):
         model, guide = (_parameters(program) for program in (self.model, self.guide))
         named = {key: batch[key] for key in batch if key in model and key in guide}
         return ((), named) if "x" in named else ((batch["x"],), named)
+
+    def fixed(self, batch: Mapping[str, Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """Return the programs for one batch, with all that follows from it alone made beforehand.
+
+        Of programs that are not our own that is unknown, and so they come as they are.
+        """
+        if isinstance(self.whole, VAE) and self.fixes:
+            return self.whole.fixed(**batch)
+        return self.model, self.guide
+
+    @property
+    def fixes(self) -> bool:
+        """Whether `fixed` makes anything beforehand: not where a subclass has its own programs."""
+        kind = type(self.whole)
+        return isinstance(self.whole, VAE) and (kind.model, kind.guide) == (VAE.model, VAE.guide)
 
     def check(self, batch: Mapping[str, Tensor]) -> None:
         """Raise ValueError where one of our models cannot score a batch."""

@@ -1,6 +1,6 @@
 """The variational autoencoder."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyro
@@ -12,6 +12,7 @@ from pyrovae.context import Context
 from pyrovae.likelihoods import Likelihood
 from pyrovae.memory import memory_advice
 from pyrovae.models.checks import check_data, check_parts, claim, require_attributes, require_part
+from pyrovae.models.decoded import Decoded
 from pyrovae.models.model import Model
 from pyrovae.models.program import program
 from pyrovae.networks import Builder, Folded, Network, frozen_statistics
@@ -134,6 +135,40 @@ class VAE(Model):
         with pyro.plate("data", len(x)):
             raw = self.encoder_network(x)
             return pyro.sample("z", self.posterior(raw, Context(index=index, observed=observed)))
+
+    def fixed(
+        self,
+        x: Tensor,
+        *,
+        y: Tensor | None = None,
+        observed: Tensor | None = None,
+        index: Tensor | None = None,
+    ) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+        """Return `model` and `guide` for one batch, with p(z) and q(z | x) computed beforehand.
+
+        For many runs on the same data and parameters, to score them: each draws anew, none encodes
+        again, and x is decoded a part at a time. Both programs take, and ignore, the batch.
+        """
+        x = self._known(x, observed)
+        self._require_batch(x)
+        p = self.prior(Context(index=index, encode=self._encode_frozen))
+        context = Context(index=index, observed=observed)
+        q = self.posterior(self.encoder_network(x), context)
+
+        def decode(z: Tensor) -> TorchDistributionMixin:
+            return self.likelihood(self.decoder_network(z), context)
+
+        def model(**batch: Tensor) -> Tensor:
+            with pyro.plate("data", len(x)):
+                z = pyro.sample("z", p)
+                several = z.dim() == 2 + len(self.prior.event_shape)  # in a plate of particles
+                return pyro.sample("x", Decoded(decode, z) if several else decode(z), obs=x)
+
+        def guide(**batch: Tensor) -> Tensor:
+            with pyro.plate("data", len(x)):
+                return pyro.sample("z", q)
+
+        return model, guide
 
     def encode(self, x: Tensor, *, observed: Tensor | None = None) -> TorchDistributionMixin:
         """Return q(z | x), of batch shape `[*batch]` for x of shape `[*batch, *event_shape]`."""
