@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 _LARGE = 80.0  # its exponential is a float32, and log(1 + e^l) is l from far below on
-_ELEMENTS = 2**18  # of one part: a MiB in float32
+_ELEMENTS = 2**19  # of one part: 2 MiB in float32
 
 
 class LogitsBernoulli(dist.Bernoulli):
