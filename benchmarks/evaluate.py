@@ -23,6 +23,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -95,11 +96,9 @@ def bare_products(sizes: Sizes) -> Callable[[], object]:
     rows = sizes.images * sizes.samples
 
     def chain(rows: int, *widths: int) -> list[tuple[Tensor, Tensor, Tensor]]:
-        pairs = zip(widths, widths[1:], strict=False)
+        pairs = pairwise(widths)
         block = min(rows, BLOCK)
-        return [
-            (torch.randn(block, a), torch.randn(a, b), torch.empty(block, b)) for a, b in pairs
-        ]
+        return [(torch.randn(block, a), torch.randn(a, b), torch.empty(block, b)) for a, b in pairs]
 
     encoder = chain(sizes.images, sizes.pixels, sizes.hidden, 2 * sizes.latent)
     decoder = chain(rows, sizes.latent, sizes.hidden, sizes.pixels)

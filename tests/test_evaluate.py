@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 import pyrovae
+from pyrovae.context import Context
 from pyrovae.evaluation import evaluate, importance, log_prob
 from pyrovae.evaluation.memory import BUDGET, rows_within
 from pyrovae.likelihoods import Bernoulli, Binomial, Normal
-from pyrovae.models import Pair
+from pyrovae.models import Pair, decoded, program
 from pyrovae.networks import MLP
 from pyrovae.posteriors import FullRankNormal, MeanFieldNormal
 from pyrovae.priors import GaussianMixture, StandardNormal, VampPrior
@@ -187,6 +188,76 @@ def test_memory_counts_the_encoder_too() -> None:
     assert small.blocks(5) == large.blocks(5) == [1]
     assert large.batch_size == pytest.approx(BUDGET / (6 * 4 * 4000), abs=1)
     assert small.batch_size > 100 * large.batch_size
+
+
+def counted(module: nn.Module) -> list[int]:
+    """Return a list that gets the rows of each call of a module."""
+    rows: list[int] = []
+    module.register_forward_pre_hook(lambda module, inputs: rows.append(inputs[0].shape[0]))
+    return rows
+
+
+def test_a_datum_is_encoded_once_whatever_the_samples() -> None:
+    """So are the pseudo-inputs of its prior, once a batch and not once a block."""
+    vae = vae_of(prior=VampPrior(3, components=7))
+    sampler = importance.Sampler(Pair(vae), {"x": bits(2)}, samples=5000, budget=2**18)
+    assert len(sampler.blocks(20)) > 10
+    assert sum(sampler.blocks(20)) == 5000
+    rows = counted(vae.encoder_network)
+    weights, _ = sampler.weights({"x": bits(20)})
+    assert sorted(rows) == [7, 20]
+    assert weights.samples == 5000
+
+
+class OtherGuide(pyrovae.VAE):
+    """A model whose guide is its own, so that nothing is known of it."""
+
+    @program
+    def guide(self, x: Tensor | None = None, **batch: Tensor) -> Tensor:
+        return super().guide(x, **batch)
+
+
+def test_programs_that_are_not_ours_run_for_each_block() -> None:
+    torch.manual_seed(0)
+    parts = {"prior": StandardNormal(3), "likelihood": Bernoulli((6,))}
+    networks = {"encoder": MLP((8,)), "decoder": MLP((8,))}
+    vae = OtherGuide(**parts, **networks, posterior=MeanFieldNormal())
+    pair = Pair(vae)
+    assert Pair(vae_of()).fixes
+    assert not pair.fixes
+    assert pair.fixed({"x": bits(4)})[1] is pair.guide
+    assert not Pair((Model(), Guide(0.5, 1.0))).fixes
+    sampler = importance.Sampler(pair, {"x": bits(2)}, samples=5000, budget=2**18)
+    rows = counted(vae.encoder_network)
+    sampler.weights({"x": bits(1)})
+    assert rows == [1] * len(sampler.blocks(1))
+    assert len(rows) > 1
+    ours, theirs = evaluate(vae_of(), bits(9), samples=2000), evaluate(vae, bits(9), samples=2000)
+    assert ours.log_prob == pytest.approx(theirs.log_prob, abs=1e-3 + 5 * ours.log_prob_error)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_decoding_in_parts_changes_no_weight(
+    monkeypatch: pytest.MonkeyPatch, *, masked: bool, float64: torch.dtype
+) -> None:
+    vae = vae_of(prior=GaussianMixture(3, components=4))
+    batch = {"x": bits(5).double()}
+    if masked:
+        batch["observed"] = torch.arange(30).reshape(5, 6) % 4 != 0
+    monkeypatch.setattr(decoded, "_ELEMENTS", 60)  # two draws of five data
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    rows = counted(vae.decoder_network)
+    with torch.no_grad():
+        terms = importance.trace_terms(*vae.fixed(**batch), (), batch, particles=7)
+        assert rows == [1]
+        z = terms.latent["z"].value
+        scored = terms.log_likelihood
+        assert rows == [1, 2, 2, 2, 1]
+        x_given_z = vae.likelihood(vae.decoder_network(z), Context(observed=batch.get("observed")))
+        torch.testing.assert_close(scored, x_given_z.log_prob(batch["x"]))
+        p, q = vae.prior(Context()), vae.encode(**batch)
+        weight = scored + p.log_prob(z) - q.log_prob(z)
+        torch.testing.assert_close(terms.log_weight, weight)
 
 
 def test_nothing_is_changed_by_evaluating() -> None:

@@ -10,7 +10,7 @@ _LARGE = 80.0  # its exponential is a float32, and log(1 + e^l) is l from far be
 _ELEMENTS = 2**19  # of one part: 2 MiB in float32
 
 
-class LogitsBernoulli(dist.Bernoulli):
+class LogitsBernoulli(dist.Bernoulli):  # type: ignore[misc]
     r"""A Bernoulli variable of logits l, `log p(x) = x l - log(1 + e^l)`.
 
     It is `pyro.distributions.Bernoulli`, but for an event of several, as `to_event` makes it. Where
@@ -43,7 +43,7 @@ class IndependentBernoulli(dist.Independent):
         logits = self.base_dist.logits
         exact = logits.dtype in (torch.float32, torch.float64) and value.dtype == logits.dtype
         if torch.is_grad_enabled() or not exact:
-            return super().log_prob(value)  # type: ignore[no-any-return]
+            return super().log_prob(value)  # type: ignore[no-untyped-call]
         if self._validate_args:
             self.base_dist._validate_sample(value)
         value, logits = torch.broadcast_tensors(value, logits)

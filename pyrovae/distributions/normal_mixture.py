@@ -5,13 +5,14 @@ from typing import Any
 
 import pyro.distributions as dist
 import torch
+from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor
 from torch.distributions import Distribution
 
 Sizes = torch.Size | list[int] | tuple[int, ...]
 
 
-class DiagonalNormalMixture(dist.MixtureSameFamily):
+class DiagonalNormalMixture(dist.MixtureSameFamily):  # type: ignore[misc]
     r"""The mixture `p(z) = sum_k pi_k N(z; m_k, diag s_k^2)`, scored by one matrix product.
 
     With the centre c of the means, u = z - c and a_k = m_k - c, the exponent of a component is
@@ -63,12 +64,12 @@ class DiagonalNormalMixture(dist.MixtureSameFamily):
         new = type(self).__new__(type(self)) if _instance is None else _instance
         super().expand(torch.Size(batch_shape), _instance=new)
         new._parameters = self._parameters
-        return new  # type: ignore[no-any-return]
+        return new
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density in nats."""
         if self._parameters is None:
-            return super().log_prob(value)  # type: ignore[no-any-return]
+            return super().log_prob(value)
         if self._validate_args:
             self._validate_sample(value)
         logits, normals = self._parameters
@@ -84,13 +85,13 @@ class DiagonalNormalMixture(dist.MixtureSameFamily):
     def sample(self, sample_shape: Sizes = ()) -> Tensor:
         """Draw, without gradients; only the chosen component of each draw is drawn from."""
         if self._parameters is None:
-            return super().sample(torch.Size(sample_shape))  # type: ignore[no-any-return]
+            return super().sample(torch.Size(sample_shape))
         chosen = self.mixture_distribution.sample(torch.Size(sample_shape))
         _, normals = self._parameters
         return torch.normal(normals.loc[chosen], normals.scale[chosen])
 
 
-def mixture(logits: Tensor, components: Distribution) -> Distribution:
+def mixture(logits: Tensor, components: Distribution) -> TorchDistributionMixin:
     """Return the mixture of a distribution's last batch dimension, in the cheapest form.
 
     Arguments:
@@ -109,7 +110,7 @@ def mixture(logits: Tensor, components: Distribution) -> Distribution:
         if type(base) in (dist.Normal, torch.distributions.Normal):
             depth = len(components.event_shape)
             return DiagonalNormalMixture(logits, base.loc, base.scale, event_dim=depth)
-    return dist.MixtureSameFamily(dist.Categorical(logits=logits), components)  # type: ignore[no-any-return]
+    return dist.MixtureSameFamily(dist.Categorical(logits=logits), components)
 
 
 def _exponents(rows: Tensor, loc: Tensor, scale: Tensor) -> Tensor:

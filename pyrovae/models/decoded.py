@@ -8,7 +8,7 @@ from pyro.distributions.torch_distribution import TorchDistribution
 from torch import Tensor
 from torch.distributions import Distribution
 
-_ELEMENTS = 2**18  # of x in a part, for each thread: what a cache holds a few times over
+_ELEMENTS = 2**19  # of x in a part, for each thread: what a cache holds a few times over
 _ROWS = 2**10  # of a part, for each thread, where an x is small but the decoder's layers are wide
 _ACCELERATED = 2**7  # times as many where no cache is to be minded
 

@@ -70,8 +70,10 @@ class Pair(nn.Module):
     @property
     def fixes(self) -> bool:
         """Whether `fixed` makes anything beforehand: not where a subclass has its own programs."""
+        if not isinstance(self.whole, VAE):
+            return False
         kind = type(self.whole)
-        return isinstance(self.whole, VAE) and (kind.model, kind.guide) == (VAE.model, VAE.guide)
+        return kind.model is VAE.model and kind.guide is VAE.guide
 
     def check(self, batch: Mapping[str, Tensor]) -> None:
         """Raise ValueError where one of our models cannot score a batch."""
