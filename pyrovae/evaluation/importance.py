@@ -52,7 +52,7 @@ class Weights:
     def of(cls, terms: Terms) -> "Weights":
         """Return the sums of one record."""
         parts = [site.kl_per_dimension("sampled") for site in terms.latent.values()]
-        split = [part.flatten(2) for part in parts if part is not None]
+        split = [part.reshape(*part.shape[:2], -1) for part in parts if part is not None]
         splits = bool(split) and len(split) == len(parts)
         if splits:  # then these sums are log q - log p, and need not be computed again
             log_weight = terms.log_likelihood.double()
