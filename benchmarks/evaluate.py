@@ -29,7 +29,7 @@ from statistics import median
 
 import torch
 from _timing import alternate, ratio, table
-from step import SEED, has_mnist
+from _ways import SEED, has_mnist
 from torch import Tensor
 
 import pyrovae

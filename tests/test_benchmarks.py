@@ -12,7 +12,8 @@ import pytest
 import torch
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-SCRIPTS = ("step", "epoch", "quality", "guard", "startup", "_ways", "_timing")
+SCRIPTS = ("step", "epoch", "quality", "guard", "startup", "scaling", "evaluate")
+SCRIPTS += ("processes", "_ways", "_timing")
 EPOCH_ROWS = {"ours, first", "ours", "Pyro by hand"}
 
 

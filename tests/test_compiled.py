@@ -173,6 +173,17 @@ def test_recording_moves_nothing() -> None:
     assert loss.logged == {}
 
 
+@pytest.mark.usefixtures("recorded_only")
+def test_the_odd_last_batch_of_an_epoch_is_not_recorded() -> None:
+    """Though its loss is divided by another number of rows."""
+    vae = small_vae()
+    step = CompiledLoss(ELBO()(vae.model, vae.guide))
+    x = data_for(vae, n=8)
+    for rows in (8, 3, 8, 3):
+        step.step(x=x[:rows], divisor=rows)
+    assert step.graphs == 1
+
+
 @pytest.mark.usefixtures("recorded_only", "float64")
 def test_a_change_after_the_first_step_is_heeded() -> None:
     vae = normalised()

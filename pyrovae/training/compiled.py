@@ -134,7 +134,7 @@ class CompiledLoss(nn.Module):
     def _kernel(self, call: _Call) -> tuple[Recording, Kernel] | None:
         """Return the graph of a call, recorded and compiled where it is needed first."""
         settings, rows = self._settings(call)
-        key = (*settings, rows)
+        key = (*settings, rows, call.divisor)
         if key in self._kernels:
             return self._kernels[key]
         if rows < self._rows.get(settings, 0):
@@ -175,7 +175,7 @@ class CompiledLoss(nn.Module):
         held = [(t.requires_grad, t.dtype, t.device, t.shape) for t in call.tensors]
         modes = [module.training for module in self._submodules]
         outer = torch.get_default_dtype(), torch.is_autocast_enabled(call.tensors[0].device.type)
-        return (call.structure, call.divisor, *outer, *modes, *held, *given), rows
+        return (call.structure, *outer, *modes, *held, *given), rows
 
     def _say(self, reason: str) -> None:
         if reason not in self._said:
