@@ -6,7 +6,7 @@ A batch is a dict of tensors: `x`, always `index` (which datum each row is), and
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -32,6 +32,19 @@ class Epoch:
     seed: int
     device: torch.device | None
     start: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """What one process gets of a batch.
+
+    Arguments:
+        batch: its rows; None where there are fewer rows than processes, and none for this one.
+        size: the number of rows of the whole batch.
+    """
+
+    batch: dict[str, Tensor] | None
+    size: int
 
 
 class Data(ABC):
@@ -88,6 +101,19 @@ class Data(ABC):
             TypeError: a number is not an integer.
             ValueError: `batch_size` is below one, or `start` below zero.
         """
+        return self._read(
+            self._epoch(batch_size=batch_size, generator=generator, device=device, start=start)
+        )
+
+    def _epoch(
+        self,
+        *,
+        batch_size: int,
+        generator: torch.Generator | None,
+        device: torch.device | str | None,
+        start: int,
+    ) -> Epoch:
+        """Return how an epoch is read, its order drawn from the generator."""
         check_count("batch_size", batch_size, least=1)
         check_count("start", start, least=0)
         order = None
@@ -100,8 +126,72 @@ class Data(ABC):
             )
         seed = 0 if generator is None else int(torch.randint(2**62, (), generator=generator))
         place = None if device is None else torch.device(device)
-        epoch = Epoch(batch_size=batch_size, order=order, seed=seed, device=place, start=start)
-        return self._read(epoch)
+        return Epoch(batch_size=batch_size, order=order, seed=seed, device=place, start=start)
+
+    def shares(
+        self,
+        *,
+        batch_size: int,
+        part: int = 0,
+        parts: int = 1,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        start: int = 0,
+    ) -> Iterator[Share]:
+        """Return one process's share of one epoch of batches: every `parts`-th row of each.
+
+        Together the shares are the batches that `batches` returns for the same arguments. Of data
+        of a known number only the rows of the share are read; a stream is read whole by each
+        process and must bring the same items to all of them.
+
+        Arguments:
+            batch_size: the number of rows of the whole batch.
+            part: which share, from 0.
+            parts: how many processes share a batch.
+            generator: as for `batches`; of the same seed in all processes.
+            device: as for `batches`.
+            start: as for `batches`.
+
+        Raises:
+            TypeError: a number is not an integer.
+            ValueError: a number is out of range.
+
+        Example:
+            >>> from pyrovae.data import TensorData
+            >>> data = TensorData({"x": torch.zeros(5, 2)})
+            >>> shares = data.shares(batch_size=4, part=1, parts=2)
+            >>> [(None if s.batch is None else s.batch["index"].tolist(), s.size) for s in shares]
+            [([1, 3], 4), (None, 1)]
+        """
+        check_count("part", part, least=0)
+        check_count("parts", parts, least=part + 1)
+        epoch = self._epoch(batch_size=batch_size, generator=generator, device=device, start=start)
+        if parts == 1:
+            return (Share(batch=batch, size=len(batch["x"])) for batch in self._read(epoch))
+        return self._shared(epoch, part, parts)
+
+    def _shared(self, epoch: Epoch, part: int, parts: int) -> Iterator[Share]:
+        """Yield a share of each batch of an epoch."""
+        if epoch.order is None:
+            for batch in self._read(epoch):
+                size = len(batch["x"])
+                own = {key: value[part::parts] for key, value in batch.items()}
+                yield Share(batch=own if part < size else None, size=size)
+            return
+        wholes = torch.split(epoch.order, epoch.batch_size)
+        chunks = [whole[part::parts] for whole in wholes]
+        rows = len(chunks[0]) if chunks else 0
+        batches: Iterator[dict[str, Tensor]] = iter(())
+        if rows:
+            own_epoch = replace(
+                epoch,
+                batch_size=rows,
+                order=torch.cat(chunks),
+                seed=(epoch.seed + part) % 2**62,  # workers of two processes draw differently
+            )
+            batches = self._read(own_epoch)
+        for whole, chunk in list(zip(wholes, chunks, strict=True))[epoch.start :]:
+            yield Share(batch=next(batches) if len(chunk) else None, size=len(whole))
 
     @abstractmethod
     def _read(self, epoch: Epoch) -> Iterator[dict[str, Tensor]]:
