@@ -46,6 +46,11 @@ class Share:
     batch: dict[str, Tensor] | None
     size: int
 
+    @property
+    def rows(self) -> int:
+        """The number of rows of this share."""
+        return 0 if self.batch is None else len(self.batch["x"])
+
 
 class Data(ABC):
     """One split of a data set.

@@ -76,7 +76,7 @@ def processes_of(fabric: Fabric) -> Processes:
 
 def _one_of_several(accelerator: str, size: int) -> Fabric:
     """Return Fabric for this process of several, not yet connected with the others."""
-    from lightning_fabric.strategies import DDPStrategy
+    from lightning_fabric.strategies.ddp import DDPStrategy
 
     here = int(os.environ["LOCAL_WORLD_SIZE"])
     return Fabric(

@@ -1,6 +1,6 @@
 """Failure: a step whose loss or gradient is not finite, run once more to find where that began."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +11,10 @@ from pyrovae.objectives import LocalParameters, Site, Terms, trace_terms
 from pyrovae.scopes import validation
 from pyrovae.training.losses import Loss
 
+_NOT_AGAIN = (
+    "the loss or a gradient was not finite, though not when the step was run again (the batch or "
+    "the device's arithmetic was not the same)"
+)
 REMEDY = "a lower rate, clipping (clip=...) or other starting values may help"
 
 
@@ -36,16 +40,19 @@ class Failure:
         return asdict(self)
 
 
-def examine(loss: Loss, replay: Callable[[], Mapping[str, Tensor]]) -> str:
+def examine(loss: Loss, replay: Callable[[], Mapping[str, Tensor] | None]) -> str:
     """Run a step again and say what in it is not finite; the model stays as it is.
 
     Arguments:
         loss: the objective and the programs, in training mode.
-        replay: puts the random state to what it was before the step, and returns its batch.
+        replay: puts the random state to what it was before the step, and returns its batch;
+            None where this process had no rows of it.
     """
     buffers = [(buffer, buffer.clone()) for buffer in loss.buffers()]
     with validation(enabled=False):
         batch = replay()
+        if batch is None:
+            return _NOT_AGAIN
         value = loss(batch)
         loss.zero_grad(set_to_none=True)
         value.backward()
@@ -56,14 +63,11 @@ def examine(loss: Loss, replay: Callable[[], Mapping[str, Tensor]]) -> str:
             if parameter.grad is not None and not parameter.grad.isfinite().all()
         ]
         loss.zero_grad(set_to_none=True)
-        site = _site(loss, replay())
+        site = _site(loss, replay() or batch)
     for buffer, before in buffers:
         buffer.copy_(before)
     if value.isfinite() and not wrong:
-        return (
-            "the loss or a gradient was not finite, though not when the step was run again (the "
-            "batch or the device's arithmetic was not the same)"
-        )
+        return _NOT_AGAIN
     said = [f"the loss is {value.item():g}"]
     if site:
         said.append(site)
@@ -71,6 +75,24 @@ def examine(loss: Loss, replay: Callable[[], Mapping[str, Tensor]]) -> str:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         said.append(f"the gradient is not finite at parameter {wrong[0]}{more}")
     return "; ".join(said)
+
+
+def first_found(texts: Sequence[str]) -> str:
+    """Return what the processes have found in their shares of a step, in one text.
+
+    Arguments:
+        texts: what `examine` returned in each, by rank.
+
+    Example:
+        >>> first_found(["the loss is nan"])
+        'the loss is nan'
+        >>> first_found([_NOT_AGAIN, "the loss is nan"])
+        'in process 1, the loss is nan'
+    """
+    for rank, text in enumerate(texts):
+        if text != _NOT_AGAIN:
+            return text if len(texts) == 1 else f"in process {rank}, {text}"
+    return _NOT_AGAIN
 
 
 @torch.no_grad()

@@ -17,12 +17,13 @@ from pyrovae.models import Pair, Programs
 from pyrovae.objectives import ELBO
 from pyrovae.saving import save
 from pyrovae.scopes import evaluation_mode, random_state, validation
+from pyrovae.training.agreement import noise_seed, require_agreement, share_weights
 from pyrovae.training.callbacks import Callback, MetricsFile, ProgressBar
 from pyrovae.training.checkpoints import FOLDER as CHECKPOINTS
 from pyrovae.training.checkpoints import SHARE, Checkpoints, read_checkpoint
 from pyrovae.training.checks import check_hooks, check_patience, check_settings, clamp_batch
 from pyrovae.training.choice import Compile, check_compile, is_compiled
-from pyrovae.training.devices import fabric_of
+from pyrovae.training.devices import fabric_of, processes_of
 from pyrovae.training.history import HISTORY, History
 from pyrovae.training.last_batch import check_last_batch
 from pyrovae.training.losses import Loss
@@ -76,6 +77,10 @@ def fit(
     parameter store, the validation settings and the caller's random state stay as they were. The
     model stays on the device it was trained on.
 
+    Under `torchrun --nproc-per-node N` the N processes train one model: every process calls `fit`
+    with the same arguments, takes its share of each batch, and returns the same history and model.
+    Callbacks are called in all of them; only the first writes files.
+
     Arguments:
         model: a model such as `VAE`, or a tuple `(model, guide)` of Pyro programs.
         data: what to train on: a dict of tensors, a tensor, a source, a split of one, or any torch
@@ -84,7 +89,8 @@ def fit(
         objective: an objective of pyrovae, or an ELBO of Pyro with a differentiable loss; by
             default `ELBO()`.
         epochs: how many times to go through the data.
-        batch_size: rows in a batch; one larger than the data is clamped, with a warning.
+        batch_size: rows in a batch, of all processes together; one larger than the data is clamped,
+            with a warning.
         optimizer: makes a torch optimiser from parameters; by default Adam at 1e-3, fused.
         scheduler: makes a torch scheduler from the optimiser, stepped per batch; by default none.
         warmup: steps in which the rate rises from near zero, before the scheduler begins.
@@ -154,27 +160,29 @@ def fit(
     loss = Loss(ELBO() if objective is None else objective, pair)
     train, valid = _splits(data, valid)
     check_patience(patience, valid)
-    place = fabric_of(device).device
+    fabric = fabric_of(device)
+    place, processes = fabric.device, processes_of(fabric)
     warn_of_slow_precision(dtype, place)
     loss.to(place)
     parameters = trainable(loss)
-    with random_state(seed, device=place):
-        order_seed = _order_seed(seed, state)
+    with processes.quiet(), random_state(noise_seed(seed, processes), device=place):
+        order_seed = processes.tell(_order_seed(seed, state))
         _check(pair, train, valid, place)
         batch_size = clamp_batch(batch_size, train)
         with memory_advice(lambda: _ADVICE.format(loss.objective)):
             method = _rehearse(loss, train, place)
-            check_last_batch(loss, train, batch_size, place)
+            check_last_batch(loss, train, batch_size, place, parts=processes.size)
         made = make_optimizer(parameters, optimizer)
         scheduled = make_scheduler(made, scheduler, warmup)
         hooks = [*callbacks]
-        if folder is not None:
+        if folder is not None and processes.first:
             make_folder(folder)
             hooks.insert(0, MetricsFile(folder / "metrics.jsonl"))
-        if progress:
+        if progress and processes.first:
             hooks.append(ProgressBar())
         if state is None:  # last, so that a call that is refused leaves the model as it was
             _prepare(pair, train, order_seed, place)
+        share_weights(loss, processes)
         run = Run(
             plan=Plan(
                 epochs=epochs,
@@ -199,11 +207,13 @@ def fit(
             callbacks=hooks,
             checkpoints=_checkpoints(folder, checkpoint_share),
             device=place,
+            processes=processes,
         )
+        require_agreement(run)
         run.history.kl = method
         if state is not None:
             restore(run, state)
-        if folder is not None:
+        if folder is not None and processes.first:
             (folder / HISTORY).unlink(missing_ok=True)  # it says that training has ended
         training = [module for module in loss.modules() if module.training]
         try:
@@ -212,10 +222,11 @@ def fit(
             loss.eval()
             for module in training:
                 module.training = True
-    if folder is not None:
+    if folder is not None and processes.first:
         if pair.whole is not None:
             save(pair.whole, folder / MODEL)
         write_text(folder / HISTORY, json.dumps(history.to_dict(), indent=2) + "\n")
+    processes.wait()  # so that what was written is there for all
     return history
 
 

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyrovae.training.processes import Processes
+
 _KEPT = 256  # scalars are kept as they come and added up now and then: a step adds no operation
 
 
@@ -32,12 +34,22 @@ class Mean:
         if len(self._kept) >= _KEPT:
             self._flush()
 
-    def read(self) -> dict[str, float]:
-        """Return the means as numbers; this waits for the device."""
+    def read(self, processes: Processes | None = None) -> dict[str, float]:
+        """Return the means as numbers; this waits for the device.
+
+        Arguments:
+            processes: those over which the mean is taken as well, alike in all of them.
+        """
         self._flush()
-        if self._count == 0:
+        own = {name: total.item() for name, total in self._sums.items()}
+        gathered = (
+            [(own, self._count)] if processes is None else processes.gather((own, self._count))
+        )
+        filled = [(sums, count) for sums, count in gathered if count > 0]
+        if not filled:
             return {}
-        return {name: (total / self._count).item() for name, total in self._sums.items()}
+        count = sum(count for _, count in filled)
+        return {name: sum(sums[name] for sums, _ in filled) / count for name in filled[0][0]}
 
     def state(self) -> dict[str, Any]:
         """Return what has been added, so that `restore` goes on to the same means."""

@@ -52,14 +52,18 @@ class Processes(ABC):
         """Return the value of the first process, as JSON holds it."""
         return self.gather(value)[0]
 
+    def first_word(self, word: str) -> str:
+        """Return the word of the first process that has one, else nothing."""
+        return next(filter(None, self.gather(word)), "")
+
     def wait(self) -> None:
         """Wait until every process has come here."""
         self.gather(None)
 
-    def noise_seed(self, seed: int) -> int | None:
-        """Return what seeds this process's noise; None for the first, which keeps its own."""
+    def noise_seed(self, seed: int) -> int:
+        """Return what seeds this process's noise: the seed itself for the first of them."""
         if self.first:
-            return None
+            return seed
         digest = sha256(f"{seed}/{self.rank}".encode()).digest()
         return int.from_bytes(digest[:8], "big") % 2**63
 

@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -12,23 +13,28 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from pyrovae.blame import blamed
 from pyrovae.data import Data
+from pyrovae.data.base import Share
 from pyrovae.memory import memory_advice
 from pyrovae.networks import autocast, train_mode
-from pyrovae.scopes import evaluation_mode, random_state, validation
+from pyrovae.scopes import random_state, validation
 from pyrovae.training.best import Best
 from pyrovae.training.callbacks import Callback
 from pyrovae.training.checkpoints import Checkpoints
 from pyrovae.training.compiled import CompiledLoss
-from pyrovae.training.failure import REMEDY, Failure, examine
+from pyrovae.training.failure import REMEDY, Failure, examine, first_found
 from pyrovae.training.guard import Guard
 from pyrovae.training.history import History, Record
 from pyrovae.training.losses import Loss
 from pyrovae.training.metrics import Mean
 from pyrovae.training.optimisation import Average, shown
 from pyrovae.training.precision import Precision, dtype_of
-from pyrovae.training.state import random_states, set_random_states, state_of
+from pyrovae.training.processes import OneProcess, Processes
+from pyrovae.training.state import gathered_noise, random_states, set_random_states, state_of
+from pyrovae.training.summing import Summed
+from pyrovae.training.validating import validated
 
 _READ = 256  # steps after which the guard is read, and a bad step noticed
+_ASKED = 32  # steps after which several processes ask the first whether a checkpoint is due
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +71,7 @@ class Run:
         callbacks: Iterable[Callback],
         checkpoints: Checkpoints | None,
         device: torch.device,
+        processes: Processes | None = None,
     ) -> None:
         self.plan = plan
         self.loss = loss
@@ -77,6 +84,7 @@ class Run:
         self.callbacks = list(callbacks)
         self.checkpoints = checkpoints
         self.device = device
+        self.processes = processes or OneProcess()
         self.epochs = plan.epochs
         self.epoch = 0  # epochs behind us
         self.batch = 0  # batches behind us in this epoch
@@ -89,6 +97,9 @@ class Run:
         self.compiled = CompiledLoss(loss, precision=plan.precision) if plan.compiled else None
         self.guard = Guard(parameters, loss.pair.buffers(), optimizer, device)
         self._logged: Mapping[str, Tensor] = {}  # of the last step
+        self._summed: Summed | None = None
+        if self.processes.size > 1:
+            self._summed = Summed(parameters, self.processes, device)
         self._unread: list[Tensor] = []  # random states before the steps since the last look
 
     @property
@@ -105,10 +116,11 @@ class Run:
         try:
             for callback in self.callbacks:
                 callback.on_start(self)
+            self.history.stopped = self.processes.first_word(self.history.stopped)
             self._checkpoint()
             while self.epoch < self.epochs and not self.history.stopped:
                 self._train_epoch()
-                if self.checkpoints is not None and self.checkpoints.due:
+                if self._due():
                     self._checkpoint()
             if self.history.failure is None:
                 self._checkpoint()
@@ -124,14 +136,14 @@ class Run:
         """Go on to the end of the epoch, validate, and tell the callbacks."""
         began = time.perf_counter() - self.seconds
         train_mode(self.loss)
-        for batch in self._batches(self.epoch, self.batch):
-            self._train_step(batch)
+        for share in self._shares(self.epoch, self.batch):
+            self._train_step(share)
             self.batch += 1
             for callback in self.callbacks:
                 callback.on_step(self)
             if len(self._unread) >= _READ and not self._sound():
                 return
-            if self.checkpoints is not None and self.checkpoints.due:
+            if self._due(every=_ASKED):
                 if not self._sound():
                     return
                 self.seconds = time.perf_counter() - began
@@ -139,6 +151,7 @@ class Run:
         if not self._sound():
             return
         self.epoch += 1
+        self.processes.copy(list(self.loss.pair.buffers()))  # as of batch normalisation
         record: Record = {"epoch": self.epoch, "step": self.step}
         record |= {f"train/{name}": value for name, value in self.mean.read().items()}
         if self.valid is not None:
@@ -146,31 +159,37 @@ class Run:
         record["lr"] = float(self.optimizer.param_groups[0]["lr"])
         record["seconds"] = time.perf_counter() - began
         self.batch, self.seconds, self.mean = 0, 0.0, Mean()
+        record = self.processes.tell(record)
         self.history.records.append(record)
         for callback in self.callbacks:
             callback.on_epoch(self, record)
+        self.history.stopped = self.processes.first_word(self.history.stopped)
 
-    def _batches(self, epoch: int, start: int) -> Iterator[dict[str, Tensor]]:
-        """Yield the batches of an epoch from one of them on, and note the random states."""
+    def _shares(self, epoch: int, start: int) -> Iterator[Share]:
+        """Yield our shares of an epoch's batches, from one on, and note the random states."""
         order = torch.Generator().manual_seed((self.plan.seed * 1_000_003 + epoch) % 2**63)
-        batches = self.train.batches(
-            batch_size=self.plan.batch_size, generator=order, device=self.device, start=start
+        shares = self.train.shares(
+            batch_size=self.plan.batch_size,
+            part=self.processes.rank,
+            parts=self.processes.size,
+            generator=order,
+            device=self.device,
+            start=start,
         )
         while True:
             before = random_states(self.device)
-            batch = next(batches, None)
-            if batch is None:
+            share = next(shares, None)
+            if share is None:
                 return
             self._unread.append(before)
-            yield batch
+            yield share
 
-    def _train_step(self, batch: dict[str, Tensor]) -> None:
+    def _train_step(self, share: Share) -> None:
         """Take one step; nothing in it reads a tensor on the host."""
-        size = len(batch["x"])
         self.loss.set_step(self.step)
         self.guard.begin()
         with memory_advice(self._advice):
-            loss = self._gradients(batch, size)
+            loss = self._summed_gradients(share)
             if self.plan.clip is not None:
                 nn.utils.clip_grad_norm_(self.parameters, self.plan.clip)
             with blamed(lambda: f"optimizer {type(self.optimizer).__name__}"):
@@ -181,10 +200,22 @@ class Run:
         if self.average is not None:
             self.average.update(self.guard.share)
         self.step += 1
-        self.mean.add(self._logged, size)
+        self.mean.add(self._logged, share.size)
+
+    def _summed_gradients(self, share: Share) -> Tensor:
+        """Return a loss, and leave in the parameters the gradients of the whole batch's mean."""
+        self._logged, loss = {}, torch.zeros((), device=self.device)
+        if share.batch is None:
+            self.optimizer.zero_grad(set_to_none=True)
+        else:
+            loss = self._gradients(share.batch, share.size)
+        if self._summed is not None:
+            rows, size = share.rows, share.size
+            loss, self._logged = self._summed(loss, self._logged, rows=rows, size=size)
+        return loss
 
     def _gradients(self, batch: dict[str, Tensor], size: int) -> Tensor:
-        """Return the loss, and leave in the parameters its gradients for each datum."""
+        """Return the loss, and leave in the parameters its gradients divided by a size."""
         if self.compiled is not None:
             loss = self.compiled.step(batch, divisor=size)
             self.history.compiled = self.compiled.graphs > 0
@@ -213,13 +244,13 @@ class Run:
         first = self.batch - suppressed
         state = unread[-suppressed]
 
-        def replay() -> dict[str, Tensor]:
+        def replay() -> dict[str, Tensor] | None:
             set_random_states(state, self.device)
-            return next(self._batches(self.epoch, first))
+            return next(self._shares(self.epoch, first)).batch
 
         self.loss.set_step(self.step)
         with random_state(device=self.device), autocast(self.dtype):
-            text = examine(self.loss, replay)
+            text = first_found(self.processes.gather(examine(self.loss, replay)))
         failure = Failure(step=self.step + 1, epoch=self.epoch + 1, text=text)
         self.history.failure = failure
         self.stop(str(failure))
@@ -230,37 +261,37 @@ class Run:
         return False
 
     def _validate(self, valid: Data) -> Record:
-        """Return the validation record under the same noise each time; keep the best weights."""
-        if self.average is not None:
-            with self.average.applied():
-                return self._validate_weights(valid)
-        return self._validate_weights(valid)
-
-    def _validate_weights(self, valid: Data) -> Record:
-        mean = Mean()
-        with (
-            random_state(self.plan.seed, device=self.device),
-            evaluation_mode(self.loss),
-            validation(enabled=False),
-            autocast(self.dtype),
-            memory_advice(self._advice),
-        ):
-            for batch in valid.batches(batch_size=self.plan.batch_size, device=self.device):
-                mean.add(self.loss.validate(batch), len(batch["x"]))
-        means = mean.read()
-        settled = self.step >= self.loss.settled  # a running schedule moves the loss by itself
-        reason = self.best.compare(means["loss"], self.epoch, self.loss.pair, counts=settled)
+        """Return the validation record; keep the best weights."""
+        with nullcontext() if self.average is None else self.average.applied():
+            with memory_advice(self._advice):
+                means = validated(self, valid)
+            settled = self.step >= self.loss.settled  # a running schedule moves the loss by itself
+            reason = self.best.compare(means["loss"], self.epoch, self.loss.pair, counts=settled)
         self.history.best_epoch = self.best.epoch
         if reason:
             self.stop(reason)
         return {f"valid/{name}": value for name, value in means.items()}
 
+    def _due(self, *, every: int = 1) -> bool:
+        """Return whether it is time for a checkpoint, as the first process says."""
+        if self.checkpoints is None:
+            return False
+        if self.processes.size == 1:
+            return self.checkpoints.due
+        return self.step % every == 0 and bool(self.processes.tell(self.checkpoints.due))
+
     def _checkpoint(self) -> None:
-        if self.checkpoints is not None:
+        """Write a checkpoint; only the first process does, the others send their noise."""
+        if self.checkpoints is None:
+            return
+        if self.processes.first:
             self.checkpoints.write(lambda: state_of(self))
+        else:
+            gathered_noise(self)
 
     def _keep_weights(self) -> None:
         """Leave the best weights in the model; without validation the last, averaged or not."""
+        self.processes.copy(list(self.loss.pair.buffers()))  # as of batch normalisation
         if self.best.weights is not None:
             self.loss.pair.load_state_dict(self.best.weights)
         elif self.average is not None:

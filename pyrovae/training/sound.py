@@ -48,7 +48,11 @@ def require_sound(run: "Run", state: Mapping[str, Any]) -> None:
     _check_scheduler(run, state["scheduler"])
     _check_mean(state["mean"])
     _check_records(state["records"])
-    _check_random(state)
+    others = state["others"]
+    right = isinstance(others, list) and len(others) == run.processes.size - 1
+    _require(right and all(isinstance(noise, dict) for noise in others), "others", others)
+    for noise in (state, *others):
+        _check_random(noise)
 
 
 def require_alike(given: Any, like: Any, path: str) -> None:

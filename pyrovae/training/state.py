@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pyrovae.objectives import Objective
 from pyrovae.training.history import History
+from pyrovae.training.packing import pack, unpack
 from pyrovae.training.sound import require_sound
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def state_of(run: "Run") -> dict[str, Any]:
     from pyrovae import __version__
 
     history = run.history
+    noise, *others = gathered_noise(run)
     return {
         "pyrovae": __version__,
         "settings": settings_of(run),
@@ -55,11 +57,24 @@ def state_of(run: "Run") -> dict[str, Any]:
         "best": run.best.state(),
         "records": history.records,
         "stopped": history.stopped,
+        **noise,
+        "others": others,
+    }
+
+
+def gathered_noise(run: "Run") -> list[dict[str, Any]]:
+    """Return the random states of each process of a run, by rank; all of them call this."""
+    own = {
         "random": random_states(run.device),
         # what data of the user's may draw from
         "python": random.getstate(),
         "numpy": np.random.get_state(legacy=False),
     }
+    if run.processes.size == 1:
+        return [own]
+    plain, _ = pack({**own, "random": random_states(run.device).numpy()})
+    gathered = [dict(unpack(noise, {})) for noise in run.processes.gather(plain)]
+    return [{**noise, "random": torch.from_numpy(noise["random"])} for noise in gathered]
 
 
 def restore(run: "Run", state: Mapping[str, Any]) -> None:
@@ -73,9 +88,10 @@ def restore(run: "Run", state: Mapping[str, Any]) -> None:
     _require_same(settings_of(run), before if isinstance(before, dict) else {})
     try:
         require_sound(run, state)
-        set_random_states(state["random"], run.device)
-        random.setstate(state["python"])
-        np.random.set_state(state["numpy"])
+        noise = [state, *state["others"]][run.processes.rank]
+        set_random_states(noise["random"], run.device)
+        random.setstate(noise["python"])
+        np.random.set_state(noise["numpy"])
         run.loss.pair.load_state_dict(state["weights"])
         run.optimizer.load_state_dict(state["optimizer"])
         if run.scheduler is not None:
@@ -121,6 +137,7 @@ def settings_of(run: "Run") -> dict[str, str]:
     names = [n for n, p in run.loss.pair.named_parameters() if p.requires_grad]
     return {
         **plan,
+        "processes": str(run.processes.size),
         "objective": repr(objective) if isinstance(objective, Objective) else _kind(objective),
         "optimizer": _kind(run.optimizer),
         "scheduler": _kind(run.scheduler),
