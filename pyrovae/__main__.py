@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from pyrovae.cli.errors import UsageError, report, unforeseen
+from pyrovae.cli.several import may_speak, one_voice
 from pyrovae.cli.verbs import VERBS
 from pyrovae.spelling import nearest
 
@@ -33,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except KeyboardInterrupt as interrupt:
-        print(f"pyrovae: interrupted{interrupt}", file=sys.stderr)
+        if may_speak():
+            print(f"pyrovae: interrupted{interrupt}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
         _output_works()
@@ -43,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         if isinstance(error, OSError) and not _output_works() and error.filename is None:
             error.filename = "standard output"
-        report(error if isinstance(error, MISTAKES) else unforeseen(error))
+        if may_speak():
+            report(error if isinstance(error, MISTAKES) else unforeseen(error))
         return MISTAKE
 
 
@@ -60,7 +63,8 @@ def _run(verb: str, *words: str) -> int:
         verb, words = words[0], (*words[1:], "--help")
     if verb not in VERBS:
         raise UsageError([_unknown(verb)])
-    return int(import_module(f"pyrovae.cli.{verb}").run(words))
+    with one_voice(verb):
+        return int(import_module(f"pyrovae.cli.{verb}").run(words))
 
 
 def _output_works() -> bool:

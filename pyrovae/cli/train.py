@@ -1,7 +1,8 @@
 """The verb `train`."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from pyrovae.outline import outline
 from pyrovae.scopes import random_state
 from pyrovae.training import Callback, History, TensorBoard, fit
 from pyrovae.training.checkpoints import has_checkpoint
+from pyrovae.training.devices import fabric_of, processes_of
 from pyrovae.training.run import Run
 
 SWITCHES = ("help", "print_config")
@@ -60,8 +62,9 @@ def run(words: Sequence[str]) -> int:
         settings_of_run(flags, resumed, out)
     tree = read_settings(flags, allow=allow)
     check_numbers(tree)
+    processes = processes_of(fabric_of(tree["device"]))
     source = from_tree(tree["data"], allow=allow, expected=Source, path="data")
-    with memory_advice(lambda: f"reading {source!r}; ask for fewer or smaller data"):
+    with _reading(source), processes.in_turn():
         tree, said = linked(tree, source, allow=allow)
     if "print_config" in flags.switches:
         print(dump(unlinked(tree, source)), end="")
@@ -72,27 +75,38 @@ def run(words: Sequence[str]) -> int:
     outline(tree["model"])  # what is too large for this machine is refused before it is made
     with random_state(tree["seed"]):  # the constructors draw the starting values
         model = from_tree(tree["model"], allow=allow, expected=Model, path="model")
-    with notes(), memory_advice(lambda: f"reading {source!r}; ask for fewer or smaller data"):
+    with notes(), _reading(source), processes.in_turn():
         splits = source.load()
-    folder, made = (
-        new_folder(out, name=source.short_name)
-        if resumed is None
-        else (Path(resumed).expanduser(), [])
-    )
+    folder, made = Path(resumed or "").expanduser(), list[Path]()
+    if resumed is None and processes.first:
+        folder, made = new_folder(out, name=source.short_name)
+    folder = Path(processes.tell(str(folder)))
     settings = {"pyrovae": __version__, **unlinked(tree, source)}
-    with notes(), kept_once_begun(folder, new=resumed is None, made=made):
+    new = resumed is None and processes.first
+    with notes(), kept_once_begun(folder, new=new, made=made):
         _describe(model, objective, splits.train, said, folder)
-        callbacks: list[Callback] = [_SettingsFile(folder / CONFIG, dump(settings))]
-        if tree["tensorboard"]:
+        callbacks: list[Callback] = []
+        if processes.first:
+            callbacks.append(_SettingsFile(folder / CONFIG, dump(settings)))
+        if tree["tensorboard"] and processes.first:
             callbacks.append(TensorBoard(folder / TENSORBOARD))
         history = _fit(model, splits, objective, tree, folder, allow, callbacks)
+        code = 0 if history.failure is None else FAILED
+        if not processes.first:  # the first evaluates, and nobody has to wait for it
+            return code
         if splits.test is not None:
             _evaluate(model, splits.test, tree, folder)
         if tree["report"]:
             _report(folder, allow)
     verbs = ("sample", "reconstruct", "encode")
     print(f"\nThe run is in {folder}. Next: {', '.join(f'pyrovae {v} {folder}' for v in verbs)}")
-    return 0 if history.failure is None else FAILED
+    return code
+
+
+@contextmanager
+def _reading(source: Source) -> Iterator[None]:
+    with memory_advice(lambda: f"reading {source!r}; ask for fewer or smaller data"):
+        yield
 
 
 class _SettingsFile(Callback):

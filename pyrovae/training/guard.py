@@ -45,7 +45,9 @@ class Guard:
     ) -> None:
         self._parameters = parameters
         self._optimizer = optimizer
-        self._bad = torch.zeros((), dtype=torch.float32, device=device)  # 0, and 1 from the first bad step on
+        self._bad = torch.zeros(
+            (), dtype=torch.float32, device=device
+        )  # 0, and 1 from the first bad step on
         self._count = torch.zeros((), dtype=torch.float32, device=device)
         self._one = torch.ones((), dtype=torch.float32, device=device)
         self._native = bool(getattr(optimizer, "_step_supports_amp_scaling", False))

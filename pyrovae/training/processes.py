@@ -68,6 +68,15 @@ class Processes(ABC):
         return int.from_bytes(digest[:8], "big") % 2**63
 
     @contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """Let the first process be done with what is inside before the others begin it."""
+        if not self.first:
+            self.wait()
+        yield
+        if self.first:
+            self.wait()
+
+    @contextmanager
     def quiet(self) -> Iterator[None]:
         """Let only the first process warn inside this context."""
         if self.first:

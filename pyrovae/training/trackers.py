@@ -46,11 +46,15 @@ class TensorBoard(Callback):
 
     def on_start(self, run: "Run") -> None:
         """Open a file of events, which hides those of steps that are not in this run's past."""
+        if not run.processes.first:  # a folder holds one run, however many processes train it
+            return
         first = run.step + 1 if run.epoch > 0 else 0
         self._writer = _writer_class()(str(self.folder), purge_step=first)
 
     def on_epoch(self, run: "Run", record: Record) -> None:
         """Write the epoch's quantities, so that they can be seen at once."""
+        if self._writer is None:
+            return
         for name, value in record.items():
             if name != "step":
                 self._writer.add_scalar(name, value, record["step"])
