@@ -27,6 +27,7 @@ import pyrovae
 from pyrovae.context import Context
 from pyrovae.data import TensorData
 from pyrovae.heads import Head, positive
+from pyrovae.launched import launched
 from pyrovae.likelihoods import Bernoulli
 from pyrovae.networks import MLP
 from pyrovae.objectives import ELBO, IWAE
@@ -35,7 +36,6 @@ from pyrovae.priors import StandardNormal
 from pyrovae.training import Callback, fit
 from pyrovae.training import run as run_module
 from pyrovae.training.checkpoints import Checkpoints
-from pyrovae.training.processes import launched
 
 ROWS = 21  # in batches of four: the last has one row, and none for the second process
 BAD = 13  # the row at which the posterior is not finite, where that is asked for

@@ -33,7 +33,7 @@ _MODEL |= {"blame", "memory"}
 _CONFIG = _MODEL | {"models", "spelling"}
 _OUTLINE = _CONFIG | {"config", "files", "memory", "tensor_files"}
 _SAVING = _OUTLINE | {"outline"}
-_RUN = _SAVING | {"saving"}
+_RUN = _SAVING | {"saving", "launched"}
 _REPORT = _RUN | {"training", "evaluation"}
 _CLI = _REPORT | {"report"}
 
@@ -48,6 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "numeric": set(),
     "spelling": set(),
     "memory": set(),
+    "launched": set(),
     "tensor_files": set(),
     "scopes": set(),  # for those who run models, not for the parts
     "distributions": set(),

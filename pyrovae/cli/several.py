@@ -3,23 +3,13 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from typing import Any
 
 from pyrovae.cli.errors import UsageError
+from pyrovae.launched import launched
 
 SHARED = "train"  # the verb whose work several processes share
 _KEY = "pyrovae/spokesman"
-
-
-def launched() -> tuple[int, int]:
-    """Return the rank and the number of the processes that torchrun has started; (0, 1) without.
-
-    Example:
-        >>> launched()
-        (0, 1)
-    """
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return 0, 1
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 @contextmanager
@@ -65,9 +55,10 @@ def may_speak() -> bool:
 def _claimed(name: str) -> bool:
     from datetime import timedelta
 
-    from torch.distributed import TCPStore
+    from torch import distributed
 
-    store = TCPStore(
+    make: Any = distributed.TCPStore  # type: ignore[attr-defined]
+    store = make(
         os.environ["MASTER_ADDR"],
         int(os.environ["MASTER_PORT"]),
         is_master=False,

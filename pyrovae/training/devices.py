@@ -7,7 +7,8 @@ from datetime import timedelta
 import torch
 from lightning_fabric import Fabric
 
-from pyrovae.training.processes import OneProcess, Processes, SeveralProcesses, launched
+from pyrovae.launched import launched
+from pyrovae.training.processes import OneProcess, Processes, SeveralProcesses
 
 _KNOWN = ("auto", "cpu", "cuda", "gpu", "mps")
 _LONGEST = timedelta(days=1)  # that one process waits for another: it may read or download data

@@ -5,7 +5,6 @@ there are several processes.
 """
 
 import json
-import os
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -150,15 +149,3 @@ class SeveralProcesses(Processes):
             json.loads(bytes(text[:count].tolist()))
             for text, count in zip(texts, counts, strict=True)
         ]
-
-
-def launched() -> tuple[int, int]:
-    """Return the rank and the number of the processes that torchrun has started; (0, 1) without.
-
-    Example:
-        >>> launched()
-        (0, 1)
-    """
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return 0, 1
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
