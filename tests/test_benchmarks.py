@@ -169,6 +169,11 @@ def test_a_number_of_repeats_below_one_is_refused(
         ("scaling", ["An epoch of fit in memory", "A stream made on the way"]),
         ("evaluate", ["Evaluation, 20-16-4, 30 images", "share of that rate", "MiB above"]),
         pytest.param(
+            "processes",
+            ["step, 6-5-2, batch 2048", "two processes", "step, 6-5-2, batch 256", "all-reduce"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             "startup", ["pyrovae --help", "pyrovae train, to the"], marks=pytest.mark.slow
         ),
     ],

@@ -13,8 +13,10 @@ import process_worker as worker
 import pytest
 import torch
 
+from pyrovae.__main__ import main
 from pyrovae.training import fit
 from pyrovae.training.checkpoints import read_checkpoint
+from pyrovae.training.devices import fabric_of
 from pyrovae.training.last_batch import _leaves_one
 
 TESTS = Path(__file__).parent
@@ -189,3 +191,96 @@ def test_double_precision_needs_no_second_process() -> None:
     with worker.in_double(), warnings.catch_warnings():
         history = fit(worker.vae_of(), worker.bits(), epochs=1, progress=False, batch_size=7)
     assert history.failure is None
+
+
+# ------------------------------------------------------------------------------ the command line
+
+
+def ours(text: str) -> list[str]:
+    """The lines from the first of pyrovae's to what torchrun itself has to say."""
+    lines = text.splitlines()
+    said = [at for at, line in enumerate(lines) if line.startswith("pyrovae: ")]
+    assert len(said) == 1, text
+    rest = lines[said[0] :]
+    theirs = [at for at, line in enumerate(rest) if "torch/distributed" in line]
+    return rest[: min(theirs, default=len(rest))]
+
+
+@pytest.mark.slow
+def test_train_speaks_once_and_leaves_one_folder(tmp_path: Path) -> None:
+    words = ("-m", "pyrovae", "train", "--epochs", "1", "--samples", "2")
+    ran = torchrun(*words, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("trained 1 epochs") == 1
+    assert ran.stdout.count("The run is in runs/digits-1") == 1
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["digits-1"]
+    names = {path.name for path in (tmp_path / "runs" / "digits-1").iterdir()}
+    assert {"config.yaml", "metrics.jsonl", "model", "evaluation.json", "report.html"} <= names
+    resume = ("-m", "pyrovae", "train", "--resume", "runs/digits-1", "--epochs", "2")
+    ran = torchrun(*resume, "--samples", "2", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("trained 2 epochs") == 1
+
+
+@pytest.mark.slow
+def test_a_mistake_is_said_once(tmp_path: Path) -> None:
+    ran = torchrun("-m", "pyrovae", "train", "--optimizer.lr", "-1", cwd=tmp_path)
+    assert ran.returncode != 0
+    assert len(ours(ran.stderr)) <= 3
+    assert "Invalid learning rate" in ran.stderr
+    assert not list(tmp_path.glob("runs/*"))
+
+
+BREAKS = """
+import os, sys
+from pyrovae.__main__ import main
+from pyrovae.training.run import Run
+
+step = Run._train_step
+
+def breaking(self, share):
+    if self.processes.rank == 1 and self.step == 3:
+        raise ValueError("the second process has lost its data")
+    step(self, share)
+
+Run._train_step = breaking
+sys.exit(main(["train", "--epochs", "3"]))
+"""
+
+
+@pytest.mark.slow
+def test_what_ends_one_process_ends_all_with_its_own_words(tmp_path: Path) -> None:
+    script = tmp_path / "breaks.py"
+    script.write_text(BREAKS)
+    ran = torchrun(str(script), cwd=tmp_path)
+    assert ran.returncode != 0
+    assert ours(ran.stderr)[0] == "pyrovae: the second process has lost its data"
+
+
+def test_a_verb_that_is_not_shared_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)  # nobody is there to agree with
+    assert main(["sample", "runs/1"]) == 2
+    assert "only pyrovae train shares its work" in capsys.readouterr().err
+
+
+def test_only_the_first_process_prints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        assert main(["train", "--help"]) == 0
+    assert capsys.readouterr().out.count("usage") == 1
+
+
+def test_a_numbered_device_is_refused_to_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="cuda:1' is one device, and there are 2 processes"):
+        fabric_of("cuda:1")
