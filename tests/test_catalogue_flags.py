@@ -74,7 +74,7 @@ WORDS = [
     case("train --epoch 1 --batch_sise 2 --sed 3 --prise 4", "'epoch'", "... and 2 more problems"),
     case("train --épochs 3", "'épochs'", "did you mean 'epochs'?"),
     case("train --wolves 3", "'wolves'", "there are: data, model, objective, epochs"),
-    case(f"train --{LONG} 3", "aaaa", "device, precision, samples"),
+    case(f"train --{LONG} 3", "aaaa", "precision, compile, samples"),
     case("train --prior.help VampPri", "'VampPri'", "did you mean 'VampPrior'?"),
     case("train --prior.help", "--prior.help", "such as VampPrior"),
 ]

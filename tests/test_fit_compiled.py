@@ -41,7 +41,6 @@ def trained(*, compile: Any, **settings: Any) -> tuple[pyrovae.VAE, pyrovae.trai
     ],
     ids=["plain", "schedule, clip and average", "IWAE and SGD", "bf16"],
 )
-@pytest.mark.filterwarnings("ignore:this processor has no instructions for bfloat16")
 def test_the_same_weights_and_records(settings: dict[str, Any]) -> None:
     eager, before = trained(compile=False, **settings)
     vae, after = trained(compile=True, **settings)
@@ -116,3 +115,16 @@ def test_what_cannot_be_recorded_is_trained_all_the_same() -> None:
     assert len(said) == 1
     assert not history.compiled
     assert len(history) == 3
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.filterwarnings("always")
+def test_bfloat16_is_warned_of_where_it_costs(
+    native: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    monkeypatch.setattr("pyrovae.training.precision.has_bfloat16", lambda: native)
+    trained(compile=False, precision="bf16-mixed")
+    said = [str(warning.message) for warning in recwarn]
+    assert ["no instructions for bfloat16" in line for line in said] == ([] if native else [True])

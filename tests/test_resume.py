@@ -284,7 +284,7 @@ def test_the_caller_keeps_the_random_state(tmp_path: Path) -> None:
         ({"optimizer": lambda p: SGD(p, lr=0.1)}, "optimizer Adam; got SGD"),
         ({"ema": 0.5}, "averaging False; got True"),
         ({"valid": bits(3)}, r"validation data None; got 3 x \[6\]"),
-        ({"precision": "bf16-mixed"}, "dtype None"),
+        ({"precision": "bf16-mixed"}, "precision '32-true'; got 'bf16-mixed'"),
     ],
 )
 def test_other_settings_are_refused(changed: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Trackers: what TensorBoard's own reader finds in the folder is what `fit` returned."""
 
 import itertools
+import time
 import math
 import sys
 from pathlib import Path
@@ -93,6 +94,7 @@ def test_a_resumed_run_goes_on_where_it_was(
     with pytest.raises(RuntimeError, match="broken"):
         fit(TensorBoard(events), Broken(5), epochs=6, out=tmp_path / "run")
     before = sorted(events.iterdir())
+    time.sleep(1.0)  # names of files of one second are sorted as words, the tenth before the ninth
     resumed = fit(TensorBoard(str(events)), epochs=6, resume=tmp_path / "run")
     shown, expected = points(events), points(tmp_path / "whole")
     del shown["seconds"], expected["seconds"]
