@@ -1,9 +1,9 @@
 """Trackers: what TensorBoard's own reader finds in the folder is what `fit` returned."""
 
 import itertools
-import time
 import math
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
