@@ -36,12 +36,8 @@ format: $(VENV)/.installed-lint ## rewrite the files in the house format
 	$(BIN)/ruff check --quiet --fix .
 	$(BIN)/ruff format --quiet .
 
-bench: $(VENV)/.installed-test ## run the scripts of benchmarks/ one after another
-	@set -e; for script in benchmarks/[a-z]*.py; do \
-	    test -e "$$script" || continue; \
-	    echo "$$script"; \
-	    $(BIN)/python "$$script"; \
-	done
+bench: $(VENV)/.installed-test $(VENV)/.installed-bench ## run benchmarks/, which takes an hour, and write docs/performance.md
+	$(BIN)/python benchmarks/all.py $(ARGS)
 
 clean: ## remove the environment, caches and builds; data/ and runs/ stay
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache

@@ -13,7 +13,7 @@ import torch
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = ("step", "epoch", "quality", "guard", "startup", "scaling", "evaluate")
-SCRIPTS += ("processes", "_ways", "_timing")
+SCRIPTS += ("processes", "all", "_ways", "_timing")
 EPOCH_ROWS = {"ours, first", "ours", "Pyro by hand"}
 
 
@@ -151,6 +151,24 @@ def test_what_is_global_is_put_back(step: ModuleType) -> None:
     step.timed(step.EAGER, sizes=sizes, images=None, rounds=1, steps=1)
     assert list(pyro.get_param_store()) == ["mine"]
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_page_has_a_section_for_each_script_in_their_order(
+    scripts: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    everything = scripts("all")
+    assert {*everything.SCRIPTS, "all"} == {
+        file.stem for file in FOLDER.glob("*.py") if not file.stem.startswith("_")
+    }
+    page = everything.written("", "guard", "one\n")
+    page = everything.written(page, "step", "two\n")
+    page = everything.written(page, "guard", "three\n")
+    assert page.startswith("# Performance\n")
+    titles = [everything.SCRIPTS[name] for name in ("step", "guard")]
+    assert [line[3:] for line in page.splitlines() if line.startswith("## ")] == titles
+    assert page.count("```text\ntwo\n```") == page.count("```text\nthree\n```") == 1
+    assert "one" not in page.split("## ")[2].splitlines()
+    assert everything.written(page, "guard", "three\n") == page
 
 
 @pytest.mark.parametrize("repeats", ["0", "-3"])
