@@ -31,6 +31,9 @@ HEAD = """# Performance
 Written by `make bench`, or a section at a time by `python benchmarks/all.py NAME`. Ways that are
 compared run in turns in one process, so a ratio means more than a time;
 [benchmarks/README.md](../benchmarks/README.md) says what each script does and how to read it.
+
+Nothing has been measured on a GPU. There a compiled step is replayed as a CUDA graph by the same
+code, of which the tests, run on a CPU, see the recording and the compiling.
 """
 
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pyrovae.numeric import is_finite
 from pyrovae.objectives.objective import Measurement, Objective
-from pyrovae.objectives.terms import Policy, Site, Terms
+from pyrovae.objectives.terms import Policy, Site, Terms, particle_mean
 from pyrovae.schedules import Schedule, as_schedule
 
 
@@ -62,8 +62,8 @@ class ELBO(Objective):
     def measure(self, terms: Terms, step: Tensor | None = None) -> Measurement:
         """Return the weighted bound of each datum; see `Objective.measure`."""
         beta = self._schedule.final if step is None else self._schedule(step)
-        reconstruction = terms.log_likelihood.mean(-2)
-        kl = terms.divergence(self.kl).mean(-2)
+        reconstruction = particle_mean(terms.log_likelihood)
+        kl = particle_mean(terms.divergence(self.kl))
         penalty = kl
         if self.free_bits > 0.0:
             floored = [_floored(site, self.free_bits, self.kl) for site in terms.latent.values()]

@@ -171,6 +171,18 @@ class Terms:
                 )
 
 
+def particle_mean(terms: Tensor) -> Tensor:
+    """Return the mean over particles of `[*enumerated, particles, batch]`, without cost for one.
+
+    Example:
+        >>> particle_mean(torch.tensor([[1.0, 2.0], [3.0, 6.0]]))
+        tensor([2., 4.])
+    """
+    return (
+        terms.squeeze(PARTICLE_DIM) if terms.shape[PARTICLE_DIM] == 1 else terms.mean(PARTICLE_DIM)
+    )
+
+
 def _per_datum(log_prob: Tensor, message: Message | None, *, event_dim: int = 0) -> Tensor:
     """Sum over inner plates and bring a site's terms to `[*enumerated, particles, batch]`."""
     if message is None:

@@ -125,6 +125,9 @@ class CompiledLoss(nn.Module):
         with torch.no_grad():
             outputs = kernel(*call.tensors, *_contiguous(call.leaves))
         value, self.logged, gradients = recording.parted(outputs)
+        if value.is_cuda:  # the next replay of a CUDA graph writes over what this one returned
+            value = value.clone()
+            self.logged = {name: quantity.clone() for name, quantity in self.logged.items()}
         trained = zip(call.tensors, recording.trained, strict=True)
         return value, gradients, *(tensor for tensor, has in trained if has)
 

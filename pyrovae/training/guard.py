@@ -81,10 +81,12 @@ class Guard:
         if not self._native:
             torch._foreach_copy_(self._kept, list(self._parameters))
         self._optimizer.step()
-        for kept, parameter in zip(self._kept, self._parameters, strict=not self._native):
-            self._put_back(parameter, kept)
-        for kept, buffer in zip(self._kept_buffers, self._buffers, strict=True):
-            self._put_back(buffer, kept)
+        # batch normalisation writes without torch's count of writes, so all buffers are looked after
+        kept = [*self._kept, *self._kept_buffers]
+        held = [*(() if self._native else self._parameters), *self._buffers]
+        bad = self._bad > 0.0
+        for before, tensor in zip(kept, held, strict=True):
+            tensor.copy_(torch.where(bad, before, tensor))
 
     def suppressed(self) -> int:
         """Return how many steps were left out, the last ones there were; this waits."""
@@ -109,6 +111,3 @@ class Guard:
             else:
                 finite = torch.stack([tensor.isfinite().all() for tensor in alike]).all()
                 torch.maximum(self._bad, 1.0 - finite.float(), out=self._bad)
-
-    def _put_back(self, tensor: Tensor, kept: Tensor) -> None:
-        tensor.copy_(torch.where(self._bad > 0.0, kept, tensor))

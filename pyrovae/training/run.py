@@ -204,9 +204,9 @@ class Run:
 
     def _summed_gradients(self, share: Share) -> Tensor:
         """Return a loss, and leave in the parameters the gradients of the whole batch's mean."""
-        self._logged, loss = {}, torch.zeros((), device=self.device)
         if share.batch is None:
             self.optimizer.zero_grad(set_to_none=True)
+            self._logged, loss = {}, torch.zeros((), device=self.device)
         else:
             loss = self._gradients(share.batch, share.size)
         if self._summed is not None:
