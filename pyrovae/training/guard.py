@@ -81,7 +81,7 @@ class Guard:
         if not self._native:
             torch._foreach_copy_(self._kept, list(self._parameters))
         self._optimizer.step()
-        # batch normalisation writes without torch's count of writes, so all buffers are looked after
+        # all buffers: batch normalisation writes without counting in torch's versions
         kept = [*self._kept, *self._kept_buffers]
         held = [*(() if self._native else self._parameters), *self._buffers]
         bad = self._bad > 0.0
