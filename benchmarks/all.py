@@ -14,6 +14,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pyrovae.training.precision import has_bfloat16
+
 FOLDER = Path(__file__).parent
 PAGE = FOLDER.parent / "docs" / "performance.md"
 SCRIPTS = {
@@ -38,13 +40,14 @@ code, of which the tests, run on a CPU, see the recording and the compiling.
 
 
 def processor() -> str:
-    """Return the name of the processor as the system gives it."""
+    """Return the name of the processor as the system gives it, and what it lacks."""
+    lacks = "" if has_bfloat16() else ", which multiplies no bfloat16 by itself"
     information = Path("/proc/cpuinfo")
     if information.exists():
         found = re.search(r"^model name\s*: (.*)$", information.read_text(), re.MULTILINE)
         if found:
-            return found[1]
-    return platform.processor() or platform.machine()
+            return found[1] + lacks
+    return (platform.processor() or platform.machine()) + lacks
 
 
 def section(name: str, printed: str) -> str:
