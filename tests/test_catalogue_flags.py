@@ -65,6 +65,8 @@ WORDS = [
     case("train --model..prior=X", "'--model..prior=X'", "a value follows its flag"),
     case("train --model.encoder.hidden 8 8", "'8'", "a list is one word [1,2]"),
     case("train --epochs", "--epochs", "a value must follow"),
+    case("train --complie", "--complie: a value must follow", "did you mean 'compile'?"),
+    case("train --compile maybe", "compile", "'maybe'", "true or false or one of 'auto'"),
     case("train --epochs=", "--epochs", "a value must follow"),
     case("train --model.encoder ''", "--model.encoder", "a value must follow"),
     case("train --out ''", "--out", "a value must follow"),

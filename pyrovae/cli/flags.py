@@ -73,7 +73,9 @@ def lex(
         if value:
             found.values.append((name, value))
         else:
-            problems.append(f"--{name}: a value must follow{nearest(name, switches, cutoff=0.9)}")
+            # no value follows these: one of them may be meant, misspelt
+            meant = nearest(name, switches, cutoff=0.9) or nearest(name, booleans, cutoff=0.8)
+            problems.append(f"--{name}: a value must follow{meant}")
     if problems:
         raise UsageError(problems)
     return found
