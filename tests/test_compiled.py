@@ -307,12 +307,14 @@ def test_hooks_on_a_gradient_are_not_lost() -> None:
     assert pair[0].loc.grad is not None
 
 
-def test_without_a_compiler_the_step_is_eager_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
-    monkeypatch.setattr("torch._inductor.config.fx_graph_cache", False)
-    monkeypatch.setattr("torch._inductor.config.compile_threads", 1)
+def test_without_a_compiler_the_step_is_eager_and_said() -> None:
+    from torch._inductor import config
+
     pair = Model(), Guide()
-    with pytest.warns(UserWarning, match="not compiled: no C\\+\\+ compiler was found"):
+    with (
+        config.patch({"cpp.cxx": ("no-such-compiler",), "fx_graph_cache": False}),
+        pytest.warns(UserWarning, match="not compiled: no C\\+\\+ compiler was found"),
+    ):
         loss = pyrovae.compile(ELBO()(*pair), X)
     loss(X).backward()
 
