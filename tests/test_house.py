@@ -33,7 +33,7 @@ _MODEL |= {"blame", "memory"}
 _CONFIG = _MODEL | {"models", "spelling"}
 _OUTLINE = _CONFIG | {"config", "files", "memory", "tensor_files"}
 _SAVING = _OUTLINE | {"outline"}
-_RUN = _SAVING | {"saving", "launched"}
+_RUN = _SAVING | {"saving", "launched", "compiling"}
 _REPORT = _RUN | {"training", "evaluation"}
 _CLI = _REPORT | {"report"}
 
@@ -51,6 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "launched": set(),
     "tensor_files": set(),
     "scopes": set(),  # for those who run models, not for the parts
+    "compiling": {"scopes"},
     "distributions": set(),
     "networks": {"declared", "numeric"},
     "objectives": {"declared", "numeric", "schedules"},

@@ -8,10 +8,12 @@ import torch
 from pyro.distributions import MaskedDistribution
 from torch import Tensor
 
+from pyrovae.compiling import Compile, check_compile
 from pyrovae.data import DataLike, Source, as_data
 from pyrovae.evaluation.importance import Sampler, Weights, device_of, evaluating
 from pyrovae.evaluation.memory import within_memory
 from pyrovae.evaluation.result import Evaluation
+from pyrovae.evaluation.scoring import scoring
 from pyrovae.models import Pair, Programs
 from pyrovae.numeric import is_count, is_seed, limit
 from pyrovae.objectives import Terms
@@ -22,12 +24,18 @@ _POOR = 5
 _PROBED_ROWS = 2
 
 
-def evaluate(model: Programs, data: DataLike, *, samples: int = 1000, seed: int = 0) -> Evaluation:
+def evaluate(
+    model: Programs,
+    data: DataLike,
+    *,
+    samples: int = 1000,
+    seed: int = 0,
+    compile: Compile = "auto",
+) -> Evaluation:
     """Estimate log p(x) and the ELBO with its split, all from the same draws.
 
     Data and draws are taken in blocks that fit into about 256 MiB, however many there are, or into
-    less where that is not free. No
-    parameter, buffer or random state is changed.
+    less where that is not free. No parameter, buffer or random state is changed.
 
     Arguments:
         model: a model, or a tuple `(model, guide)` of Pyro programs.
@@ -35,6 +43,9 @@ def evaluate(model: Programs, data: DataLike, *, samples: int = 1000, seed: int 
             test split is taken.
         samples: how many draws of the posterior each datum gets, S.
         seed: seeds the draws.
+        compile: run the decoder and the likelihood as one compiled function, which takes some
+            seconds to make; "auto" does so for an evaluation of many draws of many data. What
+            cannot be compiled runs as it is.
 
     Raises:
         ValueError: the number of samples is not positive, the seed is negative, or the data cannot
@@ -59,6 +70,7 @@ def evaluate(model: Programs, data: DataLike, *, samples: int = 1000, seed: int 
     """
     _check_count("samples", samples)
     _check_seed(seed)
+    check_compile(compile)
     pair = Pair(model)
     held = data.load().test if isinstance(data, Source) else data
     if held is None and data is not None:
@@ -66,12 +78,14 @@ def evaluate(model: Programs, data: DataLike, *, samples: int = 1000, seed: int 
     split = as_data(held)  # which says what to do about None
     device = device_of(pair)
 
+    score = scoring(pair, compile, draws=len(split) * samples if split.sized else None)
+
     def summed(budget: int) -> _Summary:
         summary = _Summary()
         with random_state(seed, device=device), evaluating(pair):
             probe = next(split.batches(batch_size=_PROBED_ROWS, device=device))
             pair.check(probe)
-            sampler = Sampler(pair, probe, samples=samples, budget=budget)
+            sampler = Sampler(pair, probe, samples=samples, budget=budget, score=score)
             for batch in split.batches(batch_size=sampler.batch_size, device=device):
                 pair.check(batch)
                 summary.add(*sampler.weights(batch))
@@ -96,7 +110,14 @@ def evaluate(model: Programs, data: DataLike, *, samples: int = 1000, seed: int 
     return result
 
 
-def log_prob(model: Programs, x: DataLike, *, samples: int = 1000, seed: int = 0) -> Tensor:
+def log_prob(
+    model: Programs,
+    x: DataLike,
+    *,
+    samples: int = 1000,
+    seed: int = 0,
+    compile: Compile = "auto",
+) -> Tensor:
     """Return the importance-sampled log p(x) of each datum in nats, of shape `[batch]`.
 
     Arguments:
@@ -104,6 +125,7 @@ def log_prob(model: Programs, x: DataLike, *, samples: int = 1000, seed: int = 0
         x: a tensor of shape `[batch, *event_shape]`, or a dict of tensors with "x".
         samples: how many draws of the posterior each datum gets.
         seed: seeds the draws.
+        compile: as of `evaluate`.
 
     Raises:
         ValueError: the number of samples is not positive, the seed is negative, or the data cannot
@@ -111,15 +133,18 @@ def log_prob(model: Programs, x: DataLike, *, samples: int = 1000, seed: int = 0
     """
     _check_count("samples", samples)
     _check_seed(seed)
+    check_compile(compile)
     pair = Pair(model)
     data = as_data(x)
     device = device_of(pair)
+
+    score = scoring(pair, compile, draws=len(data) * samples if data.sized else None)
 
     def estimated(budget: int) -> list[Tensor]:
         with random_state(seed, device=device), evaluating(pair):
             probe = next(data.batches(batch_size=_PROBED_ROWS, device=device))
             pair.check(probe)
-            sampler = Sampler(pair, probe, samples=samples, budget=budget)
+            sampler = Sampler(pair, probe, samples=samples, budget=budget, score=score)
             parts = []
             for batch in data.batches(batch_size=sampler.batch_size, device=device):
                 pair.check(batch)

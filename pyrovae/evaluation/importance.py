@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pyrovae.evaluation.memory import BUDGET, IN_CACHE, rows_within
-from pyrovae.models import Pair
+from pyrovae.models import Pair, Score
 from pyrovae.objectives import LocalParameters, Terms, trace_terms
 from pyrovae.scopes import evaluation_mode, validation
 
@@ -132,10 +132,20 @@ class Sampler:
         batch: a first batch, for measuring.
         samples: how many draws each datum gets, S.
         budget: bytes that a block may take; a processor's cache is the bound if it is smaller.
+        score: scores the parts of a block, by default as they are.
     """
 
-    def __init__(self, pair: Pair, batch: Batch, *, samples: int, budget: int = BUDGET) -> None:
+    def __init__(
+        self,
+        pair: Pair,
+        batch: Batch,
+        *,
+        samples: int,
+        budget: int = BUDGET,
+        score: Score | None = None,
+    ) -> None:
         self.pair = pair
+        self.score: Score | None = None  # for measuring, as the parts are
         self.samples = samples
         if device_of(pair).type == "cpu" and not pair.fixes:  # those decode in parts themselves
             budget = min(budget, IN_CACHE)
@@ -155,6 +165,7 @@ class Sampler:
         least = min(_DATA, rows) if pair.fixes else 1
         self.batch_size = max(1, min(max(rows // samples, least), data))
         self.rows = rows
+        self.score = score
 
     def trace(self, batch: Batch, *, particles: int) -> Terms:
         """Return the record of a batch."""
@@ -163,7 +174,7 @@ class Sampler:
     def traces(self, batch: Batch, blocks: Iterable[int]) -> Iterator[Terms]:
         """Yield the record of each block of draws of a batch."""
         args, kwargs = self.pair.arguments(batch)
-        model, guide = self.pair.fixed(batch)
+        model, guide = self.pair.fixed(batch, score=self.score)
         for particles in blocks:
             with LocalParameters(self.pair):
                 terms = trace_terms(model, guide, args, kwargs, particles=particles)

@@ -1,8 +1,9 @@
 """Models: pairs of a generative model and its guide, as Pyro programs."""
 
+from pyrovae.models.decoded import Decode, Score, plain
 from pyrovae.models.model import Model
 from pyrovae.models.pair import Pair, Programs
 from pyrovae.models.program import Program, program
 from pyrovae.models.vae import VAE
 
-__all__ = ["VAE", "Model", "Pair", "Program", "Programs", "program"]
+__all__ = ["VAE", "Decode", "Model", "Pair", "Program", "Programs", "Score", "plain", "program"]

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from pyrovae.models.decoded import Score
 from pyrovae.models.model import Model
 from pyrovae.models.vae import VAE
 
@@ -58,13 +59,15 @@ class Pair(nn.Module):
         named = {key: batch[key] for key in batch if key in model and key in guide}
         return ((), named) if "x" in named else ((batch["x"],), named)
 
-    def fixed(self, batch: Mapping[str, Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def fixed(
+        self, batch: Mapping[str, Any], *, score: Score | None = None
+    ) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """Return the programs for one batch, with all that follows from it alone made beforehand.
 
         Of programs that are not our own that is unknown, and so they come as they are.
         """
         if isinstance(self.whole, VAE) and self.fixes:
-            return self.whole.fixed(**batch)
+            return self.whole.fixed(**batch, score=score)
         return self.model, self.guide
 
     @property

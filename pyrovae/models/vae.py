@@ -12,7 +12,7 @@ from pyrovae.context import Context
 from pyrovae.likelihoods import Likelihood
 from pyrovae.memory import memory_advice
 from pyrovae.models.checks import check_data, check_parts, claim, require_attributes, require_part
-from pyrovae.models.decoded import Decoded
+from pyrovae.models.decoded import Decoded, Score
 from pyrovae.models.model import Model
 from pyrovae.models.program import program
 from pyrovae.networks import Builder, Folded, Network, frozen_statistics
@@ -143,11 +143,13 @@ class VAE(Model):
         y: Tensor | None = None,
         observed: Tensor | None = None,
         index: Tensor | None = None,
+        score: Score | None = None,
     ) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
         """Return `model` and `guide` for one batch, with p(z) and q(z | x) computed beforehand.
 
         For many runs on the same data and parameters, to score them: each draws anew, none encodes
-        again, and x is decoded a part at a time. Both programs take, and ignore, the batch.
+        again, and x is decoded and scored a part at a time. Both programs take, and ignore, the
+        batch.
         """
         x = self._known(x, observed)
         self._require_batch(x)
@@ -155,14 +157,13 @@ class VAE(Model):
         context = Context(index=index, observed=observed)
         q = self.posterior(self.encoder_network(x), context)
 
-        def decode(z: Tensor) -> TorchDistributionMixin:
-            return self.likelihood(self.decoder_network(z), context)
-
         def model(**batch: Tensor) -> Tensor:
             with pyro.plate("data", len(x)):
                 z = pyro.sample("z", p)
                 several = z.dim() == 2 + len(self.prior.event_shape)  # in a plate of particles
-                return pyro.sample("x", Decoded(decode, z) if several else decode(z), obs=x)
+                if several:
+                    return pyro.sample("x", Decoded(self._decode, z, context, score=score), obs=x)
+                return pyro.sample("x", self._decode(z, context), obs=x)
 
         def guide(**batch: Tensor) -> Tensor:
             with pyro.plate("data", len(x)):
@@ -178,7 +179,7 @@ class VAE(Model):
     def decode(self, z: Tensor) -> TorchDistributionMixin:
         """Return p(x | z), of batch shape `[*batch]` for z of shape `[*batch, *latent_shape]`."""
         _require_tensor("z", z)
-        return self.likelihood(self.decoder_network(z), Context())
+        return self._decode(z, Context())
 
     @torch.no_grad()
     def sample(self, n: int = 1, *, mean: bool = False) -> Tensor:
@@ -227,6 +228,9 @@ class VAE(Model):
     def check(self, batch: Mapping[str, Tensor]) -> None:
         """Raise ValueError where x has another shape or lies outside the likelihood's support."""
         check_data(self, batch)
+
+    def _decode(self, z: Tensor, context: Context) -> TorchDistributionMixin:
+        return self.likelihood(self.decoder_network(z), context)
 
     def _encode_frozen(self, x: Tensor) -> TorchDistributionMixin:
         """Return q(z | x) for pseudo-inputs, which must not move the statistics of the data."""

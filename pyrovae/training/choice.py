@@ -1,21 +1,11 @@
 """Choice: whether a run takes compiled steps, decided from its plan, not from measured time."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
-Compile = bool | Literal["auto"]
+from pyrovae.compiling import Compile
 
 WORTHWHILE = 10_000  # steps: to compile takes some 20 s, and a step then gains 2 ms or more
-
-
-def check_compile(choice: Any) -> None:
-    """Raise ValueError where a choice is none.
-
-    Example:
-        >>> check_compile("auto")
-    """
-    if not (isinstance(choice, bool) or choice == "auto"):
-        raise ValueError(f"compile expects True, False or 'auto'; got {choice!r}")
 
 
 def is_compiled(choice: Compile, *, steps: int | None, state: Mapping[str, Any] | None) -> bool:

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pyrovae.compiling import CompilingError, Kernel, compiled_graph
 from pyrovae.networks import autocast
 from pyrovae.scopes import validation
 from pyrovae.training.arguments import Structure, flattened
-from pyrovae.training.inductor import CompilingError, Kernel, compiled_graph
 from pyrovae.training.precision import Precision, dtype_of
 from pyrovae.training.recording import Recording, RecordingError, record
 from pyrovae.training.slots import Slots

@@ -9,6 +9,7 @@ from typing import Any
 import pyro.infer
 import torch
 
+from pyrovae.compiling import Compile, check_compile
 from pyrovae.config import dump, to_tree
 from pyrovae.data import Data, DataLike, Source, TensorData, as_data
 from pyrovae.files import make_folder, require_within, write_text
@@ -22,7 +23,7 @@ from pyrovae.training.callbacks import Callback, MetricsFile, ProgressBar
 from pyrovae.training.checkpoints import FOLDER as CHECKPOINTS
 from pyrovae.training.checkpoints import SHARE, Checkpoints, read_checkpoint
 from pyrovae.training.checks import check_hooks, check_patience, check_settings, clamp_batch
-from pyrovae.training.choice import Compile, check_compile, is_compiled
+from pyrovae.training.choice import is_compiled
 from pyrovae.training.devices import fabric_of, processes_of
 from pyrovae.training.history import HISTORY, History
 from pyrovae.training.last_batch import check_last_batch

@@ -7,22 +7,18 @@ which parameters are trained, training or evaluation mode. Random draws are oper
 time the graph runs.
 """
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pyrovae.compiling import quiet, why
 from pyrovae.networks import autocast
 from pyrovae.scopes import random_state, validation
 from pyrovae.training.arguments import Structure, arranged
 from pyrovae.training.slots import Slots
-
-# torch's errors where a number or a shape is wanted that only tensors with content have
-_READING = ("DataDependentOutput", "GuardOnDataDependent", "DynamicOutputShape")
 
 
 class RecordingError(ValueError):
@@ -115,7 +111,7 @@ def record(
                 *tensors, *(leaf for leaf in leaves if isinstance(leaf, Tensor))
             )
     except Exception as error:  # whatever the user's programs, or torch, say of empty tensors
-        raise RecordingError(_said(error)) from error
+        raise RecordingError(why(error)) from error
     finally:
         if kept is not None:
             loss.logged = kept  # the recording left tensors without content there
@@ -141,23 +137,3 @@ def _require_no_hooks(loss: nn.Module) -> None:
 
 def _device(tensors: Sequence[Tensor]) -> torch.device:
     return tensors[0].device if tensors else torch.device("cpu")
-
-
-def _said(error: Exception) -> str:
-    if any(name in type(error).__name__ for name in _READING):
-        return "a program or the objective reads a tensor, as .item() or an `if` on a tensor does"
-    return f"{type(error).__name__}: {first_line(error)}"
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of what an error says."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:200] if lines else "no reason was given"
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Leave out what torch's compiler says of its own code, which is no concern of the user's."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
