@@ -20,6 +20,8 @@ class Context:
         index: which datum each row is, of shape `[batch]`.
         observed: which entries of x are known, of shape `[*batch, *event_shape]`, boolean.
         encode: the amortized posterior q(z | .) as a function of data, for priors made of it.
+        bound: a draw of the evidence lower bound of each datum as a function of its q(z | x), for
+            posteriors that refine themselves.
 
     Example:
         >>> Context().observed is None
@@ -30,3 +32,4 @@ class Context:
     index: Tensor | None = None
     observed: Tensor | None = None
     encode: Callable[[Tensor], TorchDistributionMixin] | None = None
+    bound: Callable[[TorchDistributionMixin], Tensor] | None = None

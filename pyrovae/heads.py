@@ -85,8 +85,11 @@ class Head:
         """Return the shape of the raw numbers for one event.
 
         Counts per element are stacked along the event's first dimension, so that images stay
-        images; a head with a parameter of the event as a whole is one flat vector.
+        images; a head with a parameter of the event as a whole is one flat vector; one without any
+        needs nothing.
         """
+        if not self.sizes:
+            return (0,)
         counts = [size for size in self.sizes.values() if isinstance(size, int)]
         if len(counts) == len(self.sizes):
             first, *rest = event_shape or (1,)

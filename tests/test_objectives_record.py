@@ -1,5 +1,6 @@
 """The record is ready for what later bounds need: enumerated sites, and steps kept as a graph."""
 
+import math
 from typing import Any
 
 import pyro
@@ -13,8 +14,8 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from pyrovae.evaluation import log_prob
-from pyrovae.objectives import IWAE, trace_terms
+from pyrovae.evaluation import evaluate, log_prob
+from pyrovae.objectives import ELBO, IWAE, trace_terms
 from pyrovae.scopes import validation
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -51,10 +52,6 @@ def test_an_enumerated_site_is_a_dimension_on_the_left(particles: int) -> None:
     assert y.log_p.shape == y.log_q.shape == (3, 1, len(X))  # the same for all particles
     assert y.kl.shape == (1, len(X))
     assert z.kl_per_dimension("auto").shape == (3, particles, len(X), 2)
-    with pytest.raises(ValueError, match="site 'y' is enumerated"):
-        IWAE(particles=particles).loss(model, enumerated, X)  # it would count classes as data
-    with pytest.raises(ValueError, match="site 'y' is enumerated"):
-        log_prob((model, enumerated), X, samples=5)
     bound = (y.log_q.exp() * terms.log_weight).sum(0).mean(-2)
 
     torch.manual_seed(1)
@@ -68,6 +65,69 @@ def test_an_enumerated_site_is_a_dimension_on_the_left(particles: int) -> None:
     mine = torch.autograd.grad(-bound.sum(), (logits, loc))
     theirs = torch.autograd.grad(loss, (logits, loc))
     torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12)
+
+    torch.manual_seed(1)
+    ours = ELBO(kl="sampled", particles=particles).differentiable_loss(model, guide, X)
+    torch.testing.assert_close(ours, loss, rtol=1e-12, atol=0.0)
+    torch.manual_seed(1)
+    inner = (terms.log_weight - math.log(particles)).logsumexp(-2)
+    expected = -(y.log_q.squeeze(-2).exp() * inner).sum()
+    ours = IWAE(particles=particles).differentiable_loss(model, guide, X)
+    torch.testing.assert_close(ours, expected, rtol=1e-12, atol=0.0)
+
+
+def exact() -> Tensor:
+    """The evidence of the model above: given y, x is normal."""
+    given = dist.Normal(MEANS.unsqueeze(1), 1.25**0.5).to_event(1).log_prob(X)
+    return (given + torch.tensor([0.2, 0.3, 0.5]).log().unsqueeze(-1)).logsumexp(0)
+
+
+def test_an_enumerated_site_is_summed_out_of_the_evidence() -> None:
+    """With z from its posterior given y the weights are constant, so one draw is exact."""
+
+    def guide(x: Tensor) -> None:
+        with pyro.plate("data", len(x)):
+            logits = torch.zeros(len(x), 3)
+            y = pyro.sample("y", dist.Categorical(logits=logits), infer={"enumerate": "parallel"})
+            loc = (x - MEANS[y]) * 0.8
+            pyro.sample("z", dist.Normal(loc, 0.2**0.5).to_event(1))
+
+    for samples in (1, 7):
+        found = log_prob((model, guide), X, samples=samples)
+        torch.testing.assert_close(found, exact(), rtol=1e-9, atol=0.0)
+
+
+def test_a_pair_that_is_enumerated_whole_has_no_error() -> None:
+    def codes(x: Tensor) -> None:
+        with pyro.plate("data", len(x)):
+            y = pyro.sample("y", dist.Categorical(torch.tensor([0.2, 0.3, 0.5])))
+            pyro.sample("x", dist.Normal(MEANS[y], 0.5).to_event(1), obs=x)
+
+    def guide(x: Tensor) -> None:
+        with pyro.plate("data", len(x)):
+            logits = x @ MEANS.T
+            pyro.sample("y", dist.Categorical(logits=logits), infer={"enumerate": "parallel"})
+
+    given = dist.Normal(MEANS.unsqueeze(1), 0.5).to_event(1).log_prob(X)
+    joint = given + torch.tensor([0.2, 0.3, 0.5]).log().unsqueeze(-1)
+    log_q = (X @ MEANS.T).log_softmax(-1).T
+    result = evaluate((codes, guide), X, samples=9)
+    assert result.log_prob == pytest.approx(joint.logsumexp(0).mean().item(), rel=1e-9)
+    assert result.elbo == pytest.approx((log_q.exp() * (joint - log_q)).sum(0).mean().item())
+    assert result.reconstruction == pytest.approx((log_q.exp() * given).sum(0).mean().item())
+    assert result.log_prob_error == 0.0
+    assert result.ess == pytest.approx(9.0)
+
+
+def test_what_follows_a_draw_cannot_be_enumerated_under_a_logarithm() -> None:
+    def guide(x: Tensor) -> None:
+        with pyro.plate("data", len(x)):
+            z = pyro.sample("z", dist.Normal(x, 0.7).to_event(1))
+            pyro.sample("y", dist.Categorical(logits=z @ MEANS.T), infer={"enumerate": "parallel"})
+
+    with pytest.raises(ValueError, match="the enumerated 'y' hangs on the draw of another site"):
+        IWAE(particles=3).loss(model, guide, X)
+    assert ELBO(kl="sampled", particles=3).loss(model, guide, X) > 0.0
 
 
 MODELS = [

@@ -53,21 +53,23 @@ class Weights:
         """Return the sums of one record."""
         parts = [site.kl_per_dimension("sampled") for site in terms.latent.values()]
         split = [part.reshape(*part.shape[:2], -1) for part in parts if part is not None]
-        splits = bool(split) and len(split) == len(parts)
+        splits = bool(split) and len(split) == len(parts) and not terms.enumerated
         if splits:  # then these sums are log q - log p, and need not be computed again
             log_weight = terms.log_likelihood.double()
             for part in split:
                 log_weight = log_weight - part.sum(-1, dtype=torch.float64)
         else:
-            log_weight = terms.log_weight.double()
+            log_weight = terms.log_evidence_weight.double()
+        elbo = terms.expectation(terms.log_weight).double() if terms.enumerated else log_weight
+        reconstruction = terms.expectation(terms.log_likelihood).double()
         return cls(
             samples=log_weight.shape[0],
             log_total=log_weight.logsumexp(0),
             log_square=(2 * log_weight).logsumexp(0),
             log_halves=torch.stack([log_weight[half::2].logsumexp(0) for half in (0, 1)]),
             halves=(len(log_weight[0::2]), len(log_weight[1::2])),
-            sum_log=log_weight.sum(0),
-            sum_reconstruction=terms.log_likelihood.double().sum(0),
+            sum_log=elbo.sum(0),
+            sum_reconstruction=reconstruction.sum(0),
             sum_dimensions=torch.cat([part.sum(0) for part in split], -1).double()
             if splits
             else None,
@@ -84,6 +86,17 @@ class Weights:
         self.sum_reconstruction += other.sum_reconstruction
         if self.sum_dimensions is not None and other.sum_dimensions is not None:
             self.sum_dimensions += other.sum_dimensions
+
+    def repeated(self, samples: int) -> None:
+        """Let the sums stand for so many draws, where nothing is drawn and all are equal."""
+        log_weight = self.log_total - math.log(self.samples)
+        share = samples / self.samples
+        self.samples, self.halves = samples, ((samples + 1) // 2, samples // 2)
+        self.log_total = log_weight + math.log(samples)
+        self.log_square = 2 * log_weight + math.log(samples)
+        self.log_halves = log_weight + log_weight.new_tensor(self.halves).log().unsqueeze(-1)
+        self.sum_log = self.sum_log * share
+        self.sum_reconstruction = self.sum_reconstruction * share
 
     @property
     def elbo(self) -> Tensor:
@@ -178,7 +191,7 @@ class Sampler:
         for particles in blocks:
             with LocalParameters(self.pair):
                 terms = trace_terms(model, guide, args, kwargs, particles=particles)
-            terms.require_drawn()
+            terms.require_densities()
             yield terms
 
     def blocks(self, data: int) -> list[int]:
@@ -192,6 +205,9 @@ class Sampler:
         traces = self.traces(batch, self.blocks(len(next(iter(batch.values())))))
         first = next(traces)
         weights = Weights.of(first)
+        if len(first.enumerated) == len(first.latent):
+            weights.repeated(self.samples)
+            return weights, first
         for terms in traces:
             weights.add(Weights.of(terms))
         return weights, first

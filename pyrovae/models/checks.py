@@ -13,12 +13,11 @@ from torch.distributions import Distribution
 
 from pyrovae.blame import blamed
 from pyrovae.context import Context
-from pyrovae.models.support import elementwise, in_words, inside, is_bounded, support_of
-from pyrovae.networks import Folded
+from pyrovae.models.fitting import require_fit
+from pyrovae.models.support import elementwise, in_words
+from pyrovae.networks import Builder, Folded, Network, nothing
 
 Part = TypeVar("Part")
-
-_DRAWS = 64
 
 
 def require_part(argument: str, part: Part, base: type[Any]) -> Part:
@@ -82,6 +81,23 @@ def require_attributes(part: Any, *names: str) -> None:
         )
 
 
+def encoder_for(posterior: Any, encoder: Network | Builder | None) -> Network | Builder:
+    """Return what builds the encoder; raise ValueError where there is one too many, or none."""
+    if encoder is None:
+        if posterior.head.sizes:
+            raise ValueError(
+                f"{posterior!r} needs raw numbers of x, so the model needs an encoder such as "
+                f"MLP((400, 400)); got encoder=None"
+            )
+        return nothing
+    if not posterior.head.sizes:
+        raise ValueError(
+            f"{posterior!r} needs no raw numbers of x, so the model has no encoder: give "
+            f"encoder=None; got {encoder!r}"
+        )
+    return encoder
+
+
 def check_parts(vae: Any) -> None:
     """Raise ValueError where prior, posterior, likelihood and networks do not fit one another.
 
@@ -108,24 +124,12 @@ def check_parts(vae: Any) -> None:
 
 def _check_latent(vae: Any) -> None:
     raw = _run(vae.encoder_network)
-    q = _called(vae.posterior, raw, Context())
-    p = _called(vae.prior, Context(encode=vae.encode))
+    q = _called(vae.posterior, raw, Context(index=torch.zeros(2, dtype=torch.int64)))
+    p = _called(vae.prior, Context(encode=vae._encode_frozen))
     shape = tuple(vae.prior.event_shape)
     _require_shape(vae.prior, p, batches=[(), (2,)], event_shape=shape)
     _require_shape(vae.posterior, q, batches=[(2,)], event_shape=shape)
-    if not q.has_rsample:
-        raise ValueError(
-            f"posterior {vae.posterior!r} returned {type(q).__name__}, whose draws carry no "
-            f"gradient (has_rsample is False); return a reparameterised or relaxed family"
-        )
-    draws = q.sample(torch.Size((_DRAWS,)))
-    if not inside(p, draws) or (is_bounded(p) and not is_bounded(q)):
-        raise ValueError(
-            f"prior {vae.prior!r} and posterior {vae.posterior!r} do not fit: the posterior can "
-            f"draw z outside the prior's support ({in_words(support_of(q))} against "
-            f"{in_words(support_of(p))}), so the KL would be infinite; choose two parts of one "
-            f"support"
-        )
+    require_fit(vae.prior, p, vae.posterior, q)
 
 
 def _check_observed(vae: Any) -> None:

@@ -1,22 +1,33 @@
 """The variational autoencoder."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pyro
 import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
+from pyro.poutine.runtime import InferDict
 from torch import Tensor
 
 from pyrovae.context import Context
 from pyrovae.likelihoods import Likelihood
 from pyrovae.memory import memory_advice
-from pyrovae.models.checks import check_data, check_parts, claim, require_attributes, require_part
+from pyrovae.models.checks import (
+    check_data,
+    check_parts,
+    claim,
+    encoder_for,
+    require_attributes,
+    require_part,
+)
 from pyrovae.models.decoded import Decoded, Score
+from pyrovae.models.inputs import require_batch, require_mask, require_shape, require_tensor
 from pyrovae.models.model import Model
 from pyrovae.models.program import program
 from pyrovae.networks import Builder, Folded, Network, frozen_statistics
 from pyrovae.numeric import is_count, limit
+from pyrovae.objectives import analytic_kl
 from pyrovae.posteriors import Posterior
 from pyrovae.priors import Prior
 from pyrovae.scopes import evaluation_mode, frozen_tensors
@@ -41,7 +52,8 @@ class VAE(Model):
         likelihood: p(x | z).
         posterior: q(z | x).
         encoder: the network from x to the posterior's raw numbers, a description such as
-            `MLP((400, 400))` or any function `(in_shape, out_shape) -> nn.Module`.
+            `MLP((400, 400))` or any function `(in_shape, out_shape) -> nn.Module`; None for a
+            posterior that needs none.
         decoder: the network from z to the likelihood's raw numbers, likewise.
 
     Raises:
@@ -68,7 +80,7 @@ class VAE(Model):
         prior: Prior,
         likelihood: Likelihood,
         posterior: Posterior,
-        encoder: Network | Builder,
+        encoder: Network | Builder | None,
         decoder: Network | Builder,
     ) -> None:
         super().__init__()
@@ -91,7 +103,10 @@ class VAE(Model):
             posterior.bind(self.event_shape)
             likelihood.bind(latent_shape)
             self.encoder_network = Folded(
-                encoder, self.event_shape, encoded.out_shape(latent_shape), owner="the encoder"
+                encoder_for(posterior, encoder),
+                self.event_shape,
+                encoded.out_shape(latent_shape),
+                owner="the encoder",
             )
             self.decoder_network = Folded(
                 decoder, latent_shape, decoded.out_shape(self.event_shape), owner="the decoder"
@@ -110,7 +125,7 @@ class VAE(Model):
         """The generative program; without x it draws one."""
         self.register()
         x = self._known(x, observed)
-        self._require_batch(x)
+        require_batch(x, self.event_shape)
         with pyro.plate("data", 1 if x is None else len(x)):
             z = pyro.sample("z", self.prior(Context(index=index, encode=self._encode_frozen)))
             raw = self.decoder_network(z)
@@ -131,10 +146,10 @@ class VAE(Model):
         x = self._known(x, observed)
         if x is None:
             raise ValueError("the guide draws z given x, and got no x")
-        self._require_batch(x)
+        require_batch(x, self.event_shape)
         with pyro.plate("data", len(x)):
-            raw = self.encoder_network(x)
-            return pyro.sample("z", self.posterior(raw, Context(index=index, observed=observed)))
+            q = self._encoded(x, Context(index=index, observed=observed))
+            return pyro.sample("z", q, infer=self._infer())
 
     def fixed(
         self,
@@ -152,33 +167,33 @@ class VAE(Model):
         batch.
         """
         x = self._known(x, observed)
-        self._require_batch(x)
+        require_batch(x, self.event_shape)
         p = self.prior(Context(index=index, encode=self._encode_frozen))
         context = Context(index=index, observed=observed)
-        q = self.posterior(self.encoder_network(x), context)
+        q = self._encoded(x, context)
 
         def model(**batch: Tensor) -> Tensor:
             with pyro.plate("data", len(x)):
                 z = pyro.sample("z", p)
                 several = z.dim() == 2 + len(self.prior.event_shape)  # in a plate of particles
+                several = several and not self.posterior.enumerated
                 if several:
                     return pyro.sample("x", Decoded(self._decode, z, context, score=score), obs=x)
                 return pyro.sample("x", self._decode(z, context), obs=x)
 
         def guide(**batch: Tensor) -> Tensor:
             with pyro.plate("data", len(x)):
-                return pyro.sample("z", q)
+                return pyro.sample("z", q, infer=self._infer())
 
         return model, guide
 
     def encode(self, x: Tensor, *, observed: Tensor | None = None) -> TorchDistributionMixin:
         """Return q(z | x), of batch shape `[*batch]` for x of shape `[*batch, *event_shape]`."""
-        known = self._known(x, observed)
-        return self.posterior(self.encoder_network(known), Context(observed=observed))
+        return self._encoded(self._known(x, observed), Context(observed=observed))
 
     def decode(self, z: Tensor) -> TorchDistributionMixin:
         """Return p(x | z), of batch shape `[*batch]` for z of shape `[*batch, *latent_shape]`."""
-        _require_tensor("z", z)
+        require_tensor("z", z)
         return self._decode(z, Context())
 
     @torch.no_grad()
@@ -232,41 +247,34 @@ class VAE(Model):
     def _decode(self, z: Tensor, context: Context) -> TorchDistributionMixin:
         return self.likelihood(self.decoder_network(z), context)
 
+    def _encoded(self, x: Tensor, context: Context) -> TorchDistributionMixin:
+        """Return q(z | x), told how to look at the bound of each datum."""
+
+        def bound(q: TorchDistributionMixin) -> Tensor:
+            z = q.rsample()
+            p = self.prior(Context(index=context.index, encode=self._encode_frozen))
+            with frozen_statistics(self.decoder_network):
+                x_given_z = self._decode(z, context)
+            divergence = analytic_kl(q, p)
+            if divergence is None:
+                divergence = q.log_prob(z) - p.log_prob(z)
+            return x_given_z.log_prob(x) - divergence
+
+        return self.posterior(self.encoder_network(x), replace(context, bound=bound))
+
     def _encode_frozen(self, x: Tensor) -> TorchDistributionMixin:
         """Return q(z | x) for pseudo-inputs, which must not move the statistics of the data."""
         with frozen_statistics(self.encoder_network):
-            return self.encode(x)
+            return self.posterior(self.encoder_network(x), Context())
 
-    def _require_batch(self, x: Tensor | None) -> None:
-        """Raise ValueError where x has not exactly one batch dimension, which the plate needs."""
-        if x is not None and x.dim() != len(self.event_shape) + 1:
-            raise ValueError(
-                f"the programs expect x of shape [batch, "
-                f"{', '.join(map(str, self.event_shape))}]; got {list(x.shape)}"
-            )
+    def _infer(self) -> InferDict:
+        return {"enumerate": "parallel"} if self.posterior.enumerated else {}
 
     def _known(self, x: Tensor | None, observed: Tensor | None) -> Any:
         """Return x in the model's precision, with a stand-in where it is not observed."""
         if x is None:
             return None
-        _require_tensor("x", x)
-        depth = x.dim() - len(self.event_shape)
-        if depth < 0 or tuple(x.shape[depth:]) != self.event_shape:
-            raise ValueError(
-                f"{self.likelihood!r} expects x of shape [*batch, "
-                f"{', '.join(map(str, self.event_shape))}]; got {list(x.shape)}"
-            )
-        if observed is not None and (observed.dtype != torch.bool or observed.shape != x.shape):
-            raise ValueError(
-                f"observed says of each entry of x whether it is known: expected a boolean tensor "
-                f"of shape {list(x.shape)}; got {observed.dtype} of shape {list(observed.shape)}"
-            )
+        require_shape(x, self.likelihood)
+        require_mask(observed, x)
         x = x.to(self.decoder_network.offset.dtype)  # bytes, or doubles, in the model's precision
         return x if observed is None else torch.where(observed, x, self.likelihood.fill)
-
-
-def _require_tensor(name: str, value: object) -> None:
-    if not isinstance(value, Tensor):
-        raise TypeError(
-            f"{name} must be a tensor; got {type(value).__name__}: convert it with torch.as_tensor"
-        )

@@ -5,6 +5,7 @@ from pyrovae.networks.folded import Folded, autocast, frozen_statistics, train_m
 from pyrovae.networks.gated_mlp import GatedMLP
 from pyrovae.networks.mlp import MLP
 from pyrovae.networks.network import Builder, Network
+from pyrovae.networks.nothing import nothing
 
 __all__ = [
     "MLP",
@@ -15,5 +16,6 @@ __all__ = [
     "Network",
     "autocast",
     "frozen_statistics",
+    "nothing",
     "train_mode",
 ]

@@ -62,11 +62,15 @@ class ELBO(Objective):
     def measure(self, terms: Terms, step: Tensor | None = None) -> Measurement:
         """Return the weighted bound of each datum; see `Objective.measure`."""
         beta = self._schedule.final if step is None else self._schedule(step)
-        reconstruction = particle_mean(terms.log_likelihood)
-        kl = particle_mean(terms.divergence(self.kl))
+        reconstruction = particle_mean(terms.expectation(terms.log_likelihood))
+        if not self.needs_densities and any(site.is_point for site in terms.latent.values()):
+            value = reconstruction.detach().mean()
+            logged = {"loss": -value, "reconstruction": value, "beta": torch.as_tensor(beta)}
+            return Measurement(bound=reconstruction, logged=logged)
+        kl = particle_mean(terms.expectation(terms.divergence(self.kl)))
         penalty = kl
         if self.free_bits > 0.0:
-            floored = [_floored(site, self.free_bits, self.kl) for site in terms.latent.values()]
+            floored = [self._floored(terms, site) for site in terms.latent.values()]
             penalty = sum(floored[1:], floored[0]).expand_as(kl)
         bound = reconstruction - beta * penalty
         means = reconstruction.detach().mean(), kl.detach().mean()
@@ -85,16 +89,21 @@ class ELBO(Objective):
         """Return for each latent site whether its KL is taken "analytic" or "sampled"."""
         return terms.method(self.kl)
 
+    @property
+    def needs_densities(self) -> bool:
+        """Whether a point has no bound: with a weight of zero it has one, its reconstruction."""
+        return self.beta != 0.0
 
-def _floored(site: Site, floor: float, policy: Policy) -> Tensor:
-    """Return the site's KL with each dimension's batch mean floored, 0-dimensional."""
-    terms = site.kl_per_dimension(policy)
-    if terms is None:
-        raise ValueError(
-            f"free_bits floors the KL of each latent dimension, but at site '{site.name}' the "
-            f"posterior or the prior does not factorise over dimensions; use free_bits=0 or "
-            f"factorised parts such as MeanFieldNormal with StandardNormal"
-        )
-    event_dim = len(site.guide.event_shape) if site.guide is not None else 0
-    per_dimension = terms.flatten(0, terms.dim() - event_dim - 1).mean(0)
-    return per_dimension.clamp(min=floor).sum()
+    def _floored(self, terms: Terms, site: Site) -> Tensor:
+        """Return the site's KL with each dimension's batch mean floored, 0-dimensional."""
+        split = site.kl_per_dimension(self.kl)
+        if split is None:
+            raise ValueError(
+                f"free_bits floors the KL of each latent dimension, but at site '{site.name}' the "
+                f"posterior or the prior does not factorise over dimensions; use free_bits=0 or "
+                f"factorised parts such as MeanFieldNormal with StandardNormal"
+            )
+        event_dim = len(site.guide.event_shape) if site.guide is not None else 0
+        split = terms.expectation(split, event_dim=event_dim)
+        per_dimension = split.flatten(0, split.dim() - event_dim - 1).mean(0)
+        return per_dimension.clamp(min=self.free_bits).sum()

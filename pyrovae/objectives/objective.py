@@ -78,6 +78,11 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
                 schedules, which is what validation reads.
         """
 
+    @property
+    def needs_densities(self) -> bool:
+        """Whether the bound reads log q of every site, which a point does not have."""
+        return True
+
     def method(self, terms: Terms) -> dict[str, str]:
         """Return for each latent site whether its KL is taken "analytic" or "sampled"."""
         return terms.method("sampled")
@@ -85,7 +90,8 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
     def trace(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> Terms:
         """Run the programs and return their record, checked for what the bound can read."""
         terms = trace_terms(model, guide, args, kwargs, particles=self.particles)
-        terms.require_drawn()
+        if self.needs_densities:
+            terms.require_densities()
         if torch.is_grad_enabled():
             terms.require_gradient()
         return terms

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import torch
+from pyro.distributions import Delta
 from pyro.distributions.util import scale_and_mask
 from torch import Tensor
 from torch.distributions import Distribution
@@ -55,6 +56,19 @@ class Site:
     def guide(self) -> Distribution | None:
         """Its distribution in the guide."""
         return None if self.guided is None else self.guided["fn"]
+
+    @property
+    def is_enumerated(self) -> bool:
+        """Whether its value is every value there is, on a dimension of its own."""
+        return self.guided is not None and self.guided["infer"].get("_enumerate_dim") is not None
+
+    @property
+    def is_point(self) -> bool:
+        """Whether the guide puts all mass on one value of a continuous variable."""
+        fn: Any = self.guide
+        while hasattr(fn, "base_dist"):
+            fn = fn.base_dist
+        return isinstance(fn, Delta)
 
     @cached_property
     def log_p(self) -> Tensor:
@@ -151,23 +165,70 @@ class Terms:
             for name, site in self.latent.items()
         }
 
-    def require_drawn(self) -> None:
-        """Raise ValueError where a site is enumerated, for a reader that would not sum over it."""
+    @cached_property
+    def enumerated(self) -> list[Site]:
+        """The sites of which every value is in the record, weighed by q."""
+        return [site for site in self.latent.values() if site.is_enumerated]
+
+    @cached_property
+    def log_mass(self) -> Tensor | None:
+        """`log q` of the enumerated values, None where no site is enumerated."""
+        masses = [site.log_q for site in self.enumerated]
+        return _total(masses) if masses else None
+
+    def expectation(self, terms: Tensor, *, event_dim: int = 0) -> Tensor:
+        """Return the mean under q over the enumerated values, of shape `[particles, batch]`.
+
+        Arguments:
+            terms: of shape `[*enumerated, particles, batch, *event]`.
+            event_dim: how many dimensions the event has.
+        """
+        if self.log_mass is None:
+            return terms
+        mass = _raised(self.log_mass.exp(), event_dim)
+        weighed = mass * terms
+        return weighed.flatten(0, weighed.dim() - 3 - event_dim).sum(0)
+
+    @cached_property
+    def log_evidence_weight(self) -> Tensor:
+        """The log importance weight with the enumerated sites summed out, `[particles, batch]`.
+
+        It is `log sum_y p(x, y, z) / q(z | x, y)` over their values y.
+        """
+        if self.log_mass is None:
+            return self.log_weight
+        joint = self.log_weight + self.log_mass
+        return joint.flatten(0, joint.dim() - 3).logsumexp(0)
+
+    def require_outer_mass(self) -> None:
+        """Raise ValueError where q of an enumerated value hangs on a draw of another site."""
+        if self.log_mass is not None and self.log_mass.shape[PARTICLE_DIM] != 1:
+            names = ", ".join(f"'{site.name}'" for site in self.enumerated)
+            raise ValueError(
+                f"the enumerated {names} hangs on the draw of another site in the guide: a bound "
+                f"with a logarithm over particles is averaged over enumerated values outside of "
+                f"it, so enumerate first, and draw given the value; or use ELBO"
+            )
+
+    def require_densities(self) -> None:
+        """Raise ValueError where the guide puts all mass on a point, which has no density."""
         for site in self.latent.values():
-            if site.guided is not None and site.guided["infer"].get("_enumerate_dim") is not None:
+            if site.is_point:
                 raise ValueError(
-                    f"site '{site.name}' is enumerated in the guide, and its values are not summed "
-                    f"over here: let the guide draw it, or train with pyro.infer.TraceEnum_ELBO"
+                    f"site '{site.name}': the guide gives a point, which has no density, so this "
+                    f"objective is not defined for it; use an objective of draws alone, such as "
+                    f"ELBO(beta=0), or a posterior with a density, such as MeanFieldNormal()"
                 )
 
     def require_gradient(self) -> None:
         """Raise ValueError where a draw does not carry the gradient of its guide."""
         for site in self.latent.values():
-            if not getattr(site.guide, "has_rsample", False):
+            if not site.is_enumerated and not getattr(site.guide, "has_rsample", False):
                 raise ValueError(
                     f"site '{site.name}': {_kind(site.guide)} in the guide has no "
                     f"reparameterised draw, so this objective has no gradient for it; "
-                    f"use a reparameterised or relaxed family"
+                    f"use a reparameterised or relaxed family, or enumerate it with "
+                    f"infer={{'enumerate': 'parallel'}}"
                 )
 
 

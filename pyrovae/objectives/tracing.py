@@ -31,8 +31,9 @@ def trace_terms(
     """Run a guide, replay the model on its draws, and return the record of the run.
 
     Particles are drawn in a plate at dimension -2, so whatever the guide computes before its first
-    draw is computed once for all of them. A guide enumerated by `poutine.enum` leaves them that
-    place: `first_available_dim=-3`, or further left of plates of its own.
+    draw is computed once for all of them. A site of the guide with `infer={"enumerate":
+    "parallel"}` takes all its values, on a dimension at -3 or further left. A guide that has plates
+    of its own there is enumerated by `poutine.enum(guide, first_available_dim=...)` beforehand.
 
     Arguments:
         model: a Pyro program whose sites all stand in a plate named `data`.
@@ -63,9 +64,14 @@ def trace_terms(
         True
     """
     named = dict(kwargs or {})
-    guide_trace = _run(guide, args, named, particles)
+    guide_trace = _run(_enumerated(guide), args, named, particles)
     model_trace = _run(poutine.replay(model, trace=guide_trace), args, named, particles)
     return _pair(model_trace.nodes, guide_trace.nodes)
+
+
+def _enumerated(guide: Program) -> Program:
+    enumerated: Program = poutine.enum(guide, first_available_dim=PARTICLE_DIM - 1)
+    return enumerated
 
 
 def _run(

@@ -23,11 +23,15 @@ class Posterior(Declared, nn.Module, ABC):
 
     Arguments:
         event_shape: the shape of one z, set by the model.
-        head: the raw numbers it needs, an attribute that the subclass sets.
+        head: the raw numbers it needs, an attribute that the subclass sets; `Head()` for none, in
+            a model without an encoder.
+        enumerated: whether every value of z is visited in place of a draw; the distribution then
+            has `enumerate_support`, and needs no reparameterised draw.
     """
 
     event_shape: Shape
     head: Head
+    enumerated: bool = False
 
     @abstractmethod
     def forward(self, raw: Tensor, context: Context) -> TorchDistributionMixin:

@@ -1,0 +1,117 @@
+"""Fitting: whether a prior and a posterior go together, and by which measure z has a density.
+
+Two densities can be compared only where both are with respect to one measure: volume for vectors,
+area on a sphere, counting for codes. So a pair is legal where both are of one kind, and the
+posterior draws nothing that the prior rules out.
+"""
+
+from typing import Any
+
+import torch
+from pyro.distributions import Delta
+from pyro.distributions import constraints as pyro_constraints
+from torch.distributions import Distribution, constraints
+
+from pyrovae.models.support import elementwise, in_words, inside, is_bounded, support_of
+
+_DRAWS = 64
+
+# For each kind of z a prior and a posterior that have it, which are named in refusals.
+PARTNERS = {
+    "vectors": ("StandardNormal", "MeanFieldNormal"),
+    "points of a sphere": ("HypersphericalUniform", "PowerSpherical"),
+    "points of a simplex": ("LogisticNormal", "LogisticNormal"),
+    "one-hot codes": ("Categorical", "Categorical"),
+    "binary codes": ("BernoulliCode", "BernoulliCode"),
+    "spikes and slabs": ("SpikeAndSlab", "SpikeAndSlab"),
+}
+
+
+def kind_of(distribution: Distribution) -> str:
+    """Return what kind of z a distribution draws, a key of `PARTNERS` or a constraint in words.
+
+    Example:
+        >>> import pyro.distributions as dist
+        >>> kind_of(dist.Normal(torch.zeros(2), 1.0).to_event(1))
+        'vectors'
+        >>> kind_of(dist.Dirichlet(torch.ones(3)))
+        'points of a simplex'
+    """
+    element = elementwise(support_of(distribution))
+    said = getattr(element, "kind", None)  # of a constraint of our own
+    if said is not None:
+        return str(said)
+    if element is constraints.simplex:
+        return "points of a simplex"
+    if element is constraints.one_hot:
+        return "one-hot codes"
+    if element is constraints.boolean:
+        return "binary codes"
+    if element is pyro_constraints.sphere:
+        return "points of a sphere"
+    if element is None or not element.is_discrete:
+        return "vectors"
+    return in_words(element)
+
+
+def is_point(distribution: Any) -> bool:
+    """Return whether a distribution puts all mass on one value of a continuous variable."""
+    while hasattr(distribution, "base_dist"):
+        distribution = distribution.base_dist
+    return isinstance(distribution, Delta)
+
+
+def require_fit(prior: Any, p: Distribution, posterior: Any, q: Distribution) -> None:
+    """Raise ValueError where a prior and a posterior do not fit; the message names both.
+
+    Arguments:
+        prior: the prior, with which p was made.
+        p: what it returned.
+        posterior: the posterior, with which q was made.
+        q: what it returned for a batch of two.
+    """
+    pair = f"prior {prior!r} and posterior {posterior!r} do not fit"
+    if posterior.enumerated:
+        if not getattr(q, "has_enumerate_support", False):
+            raise ValueError(
+                f"posterior {posterior!r} says that it is enumerated, but {type(q).__name__} has "
+                f"no enumerate_support"
+            )
+    elif not q.has_rsample:
+        raise ValueError(
+            f"posterior {posterior!r} returned {type(q).__name__}, whose draws carry no "
+            f"gradient (has_rsample is False); return a reparameterised or relaxed family, or one "
+            f"that is enumerated"
+        )
+    kinds = kind_of(p), kind_of(q)
+    draws = q.sample(torch.Size((_DRAWS,)))
+    if is_point(q):
+        if elementwise(support_of(p)) is not None and not _continuous(p):
+            raise ValueError(f"{pair}: a point is no code; {_advice(kinds[0], posterior=True)}")
+        return
+    if kinds[0] != kinds[1]:
+        raise ValueError(
+            f"{pair}: the prior is over {kinds[0]}, the posterior over {kinds[1]}, so there is no "
+            f"KL between them; {_advice(kinds[0], posterior=True)}, or "
+            f"{_advice(kinds[1], posterior=False)}"
+        )
+    if not inside(p, draws) or (is_bounded(p) and not is_bounded(q)):
+        raise ValueError(
+            f"{pair}: the posterior can draw z outside the prior's support "
+            f"({in_words(support_of(q))} against {in_words(support_of(p))}), so the KL would be "
+            f"infinite; choose two parts of one support, such as StandardNormal with "
+            f"MeanFieldNormal"
+        )
+
+
+def _continuous(distribution: Distribution) -> bool:
+    support = support_of(distribution)
+    return support is None or not support.is_discrete
+
+
+def _advice(kind: str, *, posterior: bool) -> str:
+    """Say which part would fit a kind of z."""
+    room = "a posterior" if posterior else "a prior"
+    if kind not in PARTNERS:
+        return f"choose {room} over {kind}"
+    return f"choose {room} over {kind}, such as {PARTNERS[kind][posterior]}"
