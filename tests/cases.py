@@ -29,11 +29,19 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Case:
-    """A part: `make(shape)` where a shape is its argument, else `make()`."""
+    """A part: `make(shape)` of a likelihood, `make(dim)` of a prior, else `make()`.
+
+    What a model would bind, a prior of the data's shape or a posterior, is made unbound; `bound`
+    binds it. The oracle takes the part, its raw numbers and a value, and returns the log-density.
+    A prior names in `fits` a posterior's row that it trains with, and a posterior a prior's row.
+    """
 
     make: Callable[..., Any]
-    oracle: Callable[..., np.ndarray] | None = None  # (part, raw, value) -> log-density of a batch
-    outcomes: tuple[float, ...] | None = None  # of one element, where discrete
+    oracle: Callable[..., np.ndarray] | None = None
+    outcomes: tuple[float, ...] | None = None  # of one element of a likelihood, where discrete
+    kind: str = "vectors"  # of z; see pyrovae.models.fitting
+    fits: str = ""
+    sizes: tuple[int, ...] = (1, 2, 3)  # of one z, which the contract looks at
 
 
 def scale_of(raw: np.ndarray) -> np.ndarray:
@@ -69,12 +77,6 @@ def encode(pseudo_inputs: Tensor) -> Any:
 CONTEXT = Context(encode=encode)
 
 
-def _vamp(dim: int = 2) -> VampPrior:
-    prior = VampPrior(dim, components=3)
-    prior.bind((dim,))
-    return prior
-
-
 def _mixture(z: np.ndarray, loc: np.ndarray, scale: np.ndarray, logits: np.ndarray) -> np.ndarray:
     per_component = stats.norm.logpdf(z[..., None, :], loc, scale).sum(-1)
     return special.logsumexp(per_component + special.log_softmax(logits), axis=-1)
@@ -92,7 +94,7 @@ PRIORS: dict[str, Case] = {
         ),
     ),
     "VampPrior": Case(
-        _vamp,
+        lambda dim=2: VampPrior(dim, components=3),
         lambda prior, raw, z: _mixture(
             z, 0.5 * array(prior.pseudo_inputs), ENCODED_SCALE, np.zeros(prior.components)
         ),
@@ -137,12 +139,6 @@ LIKELIHOODS: dict[str, Case] = {
 # -------------------------------------------------------------------------------------- q(z | x)
 
 
-def _bound(posterior: Any, dim: int = 2) -> Any:
-    posterior.event_shape = (dim,)
-    posterior.bind((4,))
-    return posterior
-
-
 def _mean_field(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
     loc, raw_scale = np.split(raw, 2, axis=-1)
     return stats.norm.logpdf(z, loc, scale_of(raw_scale)).sum(-1)
@@ -163,9 +159,34 @@ def _full_rank(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
 
 
 POSTERIORS: dict[str, Case] = {
-    "MeanFieldNormal": Case(lambda dim=2: _bound(MeanFieldNormal(), dim), _mean_field),
-    "FullRankNormal": Case(lambda dim=2: _bound(FullRankNormal(), dim), _full_rank),
+    "MeanFieldNormal": Case(MeanFieldNormal, _mean_field),
+    "FullRankNormal": Case(FullRankNormal, _full_rank),
 }
+
+
+def latent_shape(kind: str, size: int) -> Shape:
+    """The shape of one z of a kind: codes stand in a row, each of so many classes."""
+    return (1, size) if kind == "one-hot codes" else (size,)
+
+
+def bound(name: str, size: int = 2) -> Any:
+    """A prior or a posterior for z of a size, bound as a model would bind it."""
+    if name in PRIORS:
+        prior = PRIORS[name].make(size)
+        prior.bind((size,))
+        return prior
+    posterior = POSTERIORS[name].make()
+    posterior.event_shape = latent_shape(POSTERIORS[name].kind, size)
+    posterior.bind((4,))
+    return posterior
+
+
+def partner(name: str) -> str:
+    """The row that a prior's or a posterior's row trains with."""
+    if name in PRIORS:
+        return PRIORS[name].fits or "MeanFieldNormal"
+    return POSTERIORS[name].fits or "StandardNormal"
+
 
 # ------------------------------------------------------------- networks, schedules, objectives
 
@@ -197,33 +218,47 @@ OBJECTIVES: dict[str, Case] = {
 
 
 def small_vae(
-    prior: Any = "StandardNormal",
-    posterior: Any = "MeanFieldNormal",
+    prior: Any = None,
+    posterior: Any = None,
     likelihood: Any = "Bernoulli",
     shape: Shape = (1, 4, 3),
     encoder: Any = None,
     decoder: Any = None,
 ) -> VAE:
-    """A VAE of parts, each by its row's name or given itself, with two latent dimensions."""
-    unbound: dict[str, Callable[[], nn.Module]] = {  # to bind them is the model's part
-        "VampPrior": lambda: VampPrior(2, components=3),
-        "MeanFieldNormal": MeanFieldNormal,
-        "FullRankNormal": FullRankNormal,
-    }
+    """A VAE of parts, each by its row's name or given itself, with two latent dimensions.
+
+    Of a prior and a posterior one may be left out: it is the other's partner.
+    """
+    if prior is None:
+        prior = partner(posterior) if isinstance(posterior, str) else "StandardNormal"
+    if posterior is None:
+        posterior = partner(prior) if isinstance(prior, str) else "MeanFieldNormal"
 
     def part(given: Any, room: dict[str, Case], *arguments: Any) -> Any:
-        if not isinstance(given, str):
-            return given
-        return unbound[given]() if given in unbound else room[given].make(*arguments)
+        return room[given].make(*arguments) if isinstance(given, str) else given
 
+    made = part(posterior, POSTERIORS)
+    network = MLP((6,)) if encoder is None else encoder
     return VAE(
         prior=part(prior, PRIORS),
-        posterior=part(posterior, POSTERIORS),
+        posterior=made,
         likelihood=part(likelihood, LIKELIHOODS, shape),
-        encoder=MLP((6,)) if encoder is None else encoder,
+        encoder=network if made.head.sizes else None,
         decoder=MLP((6,)) if decoder is None else decoder,
     )
 
+
+# Pairs of a prior and a posterior in which each row occurs; the vectors first known, in all ways.
+FIRST = ("StandardNormal", "GaussianMixture", "VampPrior"), ("MeanFieldNormal", "FullRankNormal")
+PAIRS = list(
+    dict.fromkeys(
+        [
+            *product(*FIRST),
+            *((name, partner(name)) for name in PRIORS),
+            *((partner(name), name) for name in POSTERIORS),
+        ]
+    )
+)
 
 MODELS: dict[str, Case] = {"VAE": Case(small_vae)}
 
