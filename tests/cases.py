@@ -13,7 +13,7 @@ import numpy as np
 import pyro.distributions as dist
 import torch
 from scipy import special, stats
-from torch import Tensor, nn
+from torch import Tensor
 
 from pyrovae.context import Context
 from pyrovae.likelihoods import Bernoulli, Binomial, Normal
@@ -42,6 +42,8 @@ class Case:
     kind: str = "vectors"  # of z; see pyrovae.models.fitting
     fits: str = ""
     sizes: tuple[int, ...] = (1, 2, 3)  # of one z, which the contract looks at
+    point: bool = False  # whether all mass is on one value, so that there is no density
+    alone: bool = False  # tested in a file of its own, for it needs more than raw numbers
 
 
 def scale_of(raw: np.ndarray) -> np.ndarray:
@@ -259,6 +261,13 @@ PAIRS = list(
         ]
     )
 )
+PAIRS = [(p, q) for p, q in PAIRS if not (PRIORS[p].alone or POSTERIORS[q].alone)]
+
+
+def objectives(posterior: str) -> list[Any]:
+    """The objectives that a posterior's row is trained by."""
+    return [ELBO(beta=0)] if POSTERIORS[posterior].point else [ELBO(), IWAE(particles=2)]
+
 
 MODELS: dict[str, Case] = {"VAE": Case(small_vae)}
 

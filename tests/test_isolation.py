@@ -9,7 +9,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
-from cases import PRIORS, data_for, small_vae
+from cases import FIRST, data_for, small_vae
 from pyro.infer import SVI, Trace_ELBO
 from torch import Tensor, nn
 
@@ -205,7 +205,7 @@ def test_a_replaced_parameter_is_trained() -> None:
     assert torch.equal(old, kept)
 
 
-@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("prior", FIRST[0])
 @pytest.mark.parametrize("objective", [ELBO(), IWAE(particles=3)], ids=repr)
 def test_the_store_is_left_alone_by_the_module(prior: str, objective: Any) -> None:
     store = pyro.get_param_store()
@@ -244,7 +244,7 @@ def test_another_models_parameters_are_foreign() -> None:
     assert not list(pyro.get_param_store())
 
 
-@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("prior", FIRST[0])
 def test_building_draws_only_the_weights(prior: str) -> None:
     """The checks of a VAE draw numbers, but not the caller's."""
     from pyrovae.models import checks

@@ -3,13 +3,14 @@
 Both sides run under the same random numbers in float64, so agreement is to rounding.
 """
 
+from itertools import product
 from typing import Any
 
 import pyro
 import pyro.distributions as dist
 import pytest
 import torch
-from cases import POSTERIORS, PRIORS, data_for, randomized, small_vae
+from cases import FIRST, data_for, randomized, small_vae
 from pyro import poutine
 from pyro.infer import RenyiELBO, Trace_ELBO, TraceMeanField_ELBO
 from torch import Tensor, nn
@@ -121,8 +122,7 @@ MEAN_FIELD = [
 
 @pytest.mark.parametrize("pair", SAMPLED, ids=["K=1", "K=3", "IWAE"])
 @pytest.mark.parametrize("likelihood", ["Bernoulli", "Normal network"])
-@pytest.mark.parametrize("posterior", POSTERIORS)
-@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize(("prior", "posterior"), list(product(*FIRST)))
 def test_our_models_as_in_pyro(prior: str, posterior: str, likelihood: str, pair: Any) -> None:
     vae = randomized(small_vae(prior, posterior, likelihood), spread=0.2)
     x = data_for(vae)

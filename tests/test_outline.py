@@ -3,13 +3,12 @@
 import os
 import resource
 import sys
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from cases import LIKELIHOODS, NETWORKS, POSTERIORS, PRIORS, small_vae
+from cases import LIKELIHOODS, NETWORKS, PAIRS, small_vae
 
 from pyrovae.config import read, to_tree
 from pyrovae.files import own_file, read_whole, require_within
@@ -31,7 +30,7 @@ def outlined(model: Model) -> None:
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-@pytest.mark.parametrize(("prior", "posterior"), list(product(PRIORS, POSTERIORS)))
+@pytest.mark.parametrize(("prior", "posterior"), PAIRS)
 def test_the_outline_of_every_pair_of_parts_is_the_state_of_the_model(
     prior: str, posterior: str
 ) -> None:

@@ -11,7 +11,18 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
-from cases import CONTEXT, LIKELIHOODS, POSTERIORS, PRIORS, array, randomized
+from cases import (
+    CONTEXT,
+    LIKELIHOODS,
+    POSTERIORS,
+    PRIORS,
+    array,
+    bound,
+    latent_shape,
+    partner,
+    randomized,
+)
+from measures import SIZES, nodes
 from scipy import stats
 
 from pyrovae.context import Context
@@ -22,8 +33,24 @@ from pyrovae.objectives import analytic_kl
 pytestmark = pytest.mark.usefixtures("float64")
 
 BATCHES = [(), (3,), (2, 3), (1,)]
-CONDITIONAL = {**LIKELIHOODS, **POSTERIORS}
 ALPHA = 1e-6
+Z = {**PRIORS, **{f"q {name}": case for name, case in POSTERIORS.items()}}
+LATENT = [name for name, case in POSTERIORS.items() if not case.alone]
+CONDITIONAL = [*LIKELIHOODS, *(f"q {name}" for name in LATENT)]
+DENSE = [f"q {name}" for name in LATENT if not POSTERIORS[name].point]
+PRIOR = [name for name, case in PRIORS.items() if not case.alone]
+
+
+def case_of(name: str) -> Any:
+    return LIKELIHOODS[name] if name in LIKELIHOODS else Z[name]
+
+
+def part_of(name: str, size: int = 0) -> Any:
+    """A part for one event of a size, a likelihood's three by default, a latent's its least + 1."""
+    if name in LIKELIHOODS:
+        return LIKELIHOODS[name].make((size or 3,))
+    sizes = Z[name].sizes
+    return bound(name.removeprefix("q "), size or sizes[min(1, len(sizes) - 1)])
 
 
 def raw_for(part: Any, batch: tuple[int, ...], spread: float = 0.8) -> torch.Tensor:
@@ -33,18 +60,17 @@ def raw_for(part: Any, batch: tuple[int, ...], spread: float = 0.8) -> torch.Ten
 def distribution(name: str, size: int) -> Any:
     """A distribution of one event of a given size, with everything away from zero."""
     torch.manual_seed(size)
+    part = randomized(part_of(name, size))
     if name in PRIORS:
-        return randomized(PRIORS[name].make(size))(CONTEXT)
-    case = CONDITIONAL[name]
-    part = randomized(case.make((size,) if name in LIKELIHOODS else size))
+        return part(CONTEXT)
     return part(raw_for(part, ()).detach(), Context())
 
 
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("name", CONDITIONAL)
 def test_shapes_and_oracle(name: str, batch: tuple[int, ...]) -> None:
-    case = CONDITIONAL[name]
-    part = randomized(case.make())
+    case = case_of(name)
+    part = randomized(part_of(name))
     raw = raw_for(part, batch)
     made = part(raw, Context())
     assert (made.batch_shape, made.event_shape) == (batch, part.event_shape)
@@ -53,6 +79,8 @@ def test_shapes_and_oracle(name: str, batch: tuple[int, ...]) -> None:
     score = made.log_prob(value)
     assert score.shape == batch
     assert score.dtype == torch.float64
+    if case.oracle is None:  # of a flow; its own file takes the Jacobian
+        return
     truth = case.oracle(part, array(raw), array(value))
     np.testing.assert_allclose(array(score), truth, rtol=1e-9, atol=1e-9)
 
@@ -60,7 +88,7 @@ def test_shapes_and_oracle(name: str, batch: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("name", CONDITIONAL)
 def test_an_empty_batch_is_drawn(name: str) -> None:
     """torch can neither validate nor score an empty event, but it draws one."""
-    part = CONDITIONAL[name].make()
+    part = part_of(name)
     with pyro.validation_enabled(False):
         made = part(raw_for(part, (0,)), Context())
         assert made.batch_shape == (0,)
@@ -79,18 +107,51 @@ def test_likelihood_of_images(name: str, shape: tuple[int, ...]) -> None:
     np.testing.assert_allclose(array(made.log_prob(value)), truth, rtol=1e-9)
 
 
-@pytest.mark.parametrize("dim", [1, 3])
-@pytest.mark.parametrize("name", PRIORS)
+@pytest.mark.parametrize(("name", "dim"), [(n, d) for n in PRIOR for d in PRIORS[n].sizes])
 def test_prior_against_oracle(name: str, dim: int) -> None:
-    prior = randomized(PRIORS[name].make(dim))
+    prior = randomized(bound(name, dim))
     made = prior(CONTEXT)
-    assert (made.batch_shape, made.event_shape, prior.event_shape) == ((), (dim,), (dim,))
-    z = 2.0 * torch.randn(4, 5, dim)
+    shape = latent_shape(PRIORS[name].kind, dim)
+    assert (made.batch_shape, made.event_shape, prior.event_shape) == ((), shape, shape)
+    z = made.sample((4, 5))
+    if PRIORS[name].kind == "vectors":  # farther out than its own draws
+        z = 2.0 * torch.randn(4, 5, dim)
+    if PRIORS[name].oracle is None:
+        return
     truth = PRIORS[name].oracle(prior, None, array(z))
     np.testing.assert_allclose(array(made.log_prob(z)), truth, rtol=1e-9)
 
 
-CONTINUOUS = [n for n, case in {**PRIORS, **CONDITIONAL}.items() if not case.outcomes]
+def kind_is_vectors(name: str) -> bool:
+    return name in LIKELIHOODS or Z[name].kind == "vectors"
+
+
+CONTINUOUS = [
+    n for n in [*PRIOR, *LIKELIHOODS, *DENSE] if kind_is_vectors(n) and not case_of(n).outcomes
+]
+OTHER = [(n, d) for n in [*PRIOR, *DENSE] if not kind_is_vectors(n) for d in SIZES[Z[n].kind]]
+
+
+@pytest.mark.parametrize(("name", "size"), OTHER)
+def test_mass_is_one_and_draws_follow_it(name: str, size: int) -> None:
+    """By quadrature over the kind of z, and the means of some functions of the draws."""
+    kind = Z[name].kind
+    made = distribution(name, size)
+    points, weights = nodes(kind, size)
+    mass = made.log_prob(points).exp() * weights
+    assert mass.sum().item() == pytest.approx(1.0, abs=2e-3)
+    draws = made.sample((6000,))
+    flat, at = draws.flatten(1), points.flatten(1)
+    for function in (
+        lambda z: z,
+        lambda z: z.square(),
+        lambda z: (2 * z).cos(),
+        lambda z: z[:, :1] * z,
+    ):
+        values = function(flat)
+        error = values.std(0) / 6000**0.5
+        expected = (mass.unsqueeze(-1) * function(at)).sum(0) / mass.sum()
+        assert ((values.mean(0) - expected).abs() <= 5.0 * error + 1e-3).all()
 
 
 @pytest.mark.parametrize("name", CONTINUOUS)
@@ -145,10 +206,13 @@ def test_draws_follow_the_density(name: str) -> None:
     assert (ratio.mean() - 1.0).abs() < 5.0 * error
 
 
-@pytest.mark.parametrize("name", PRIORS)
+@pytest.mark.parametrize("name", PRIOR)
 def test_gradient_reaches_every_parameter_of_a_prior(name: str) -> None:
-    prior = randomized(PRIORS[name].make())
-    score = prior(CONTEXT).log_prob(torch.randn(7, 2)).sum()
+    prior = randomized(part_of(name))
+    made = prior(CONTEXT)
+    vectors = PRIORS[name].kind == "vectors"
+    z = torch.randn(7, *prior.event_shape) if vectors else made.sample((40,)).detach()
+    score = made.log_prob(z).sum()
     if not list(prior.parameters()):
         assert not score.requires_grad
         return
@@ -158,36 +222,41 @@ def test_gradient_reaches_every_parameter_of_a_prior(name: str) -> None:
         assert (parameter.grad != 0).all(), key
 
 
-@pytest.mark.parametrize("name", CONDITIONAL)
+@pytest.mark.parametrize("name", [*LIKELIHOODS, *DENSE])
 def test_gradient_reaches_every_raw_number_and_parameter(name: str) -> None:
-    part = randomized(CONDITIONAL[name].make())
+    part = randomized(part_of(name))
     raw = raw_for(part, (4,)).requires_grad_()
     made = part(raw, Context())
-    value = made.sample()
-    made.log_prob(value).sum().backward()
+    draws = made.sample((1 if kind_is_vectors(name) else 40,))
+    made.log_prob(draws).sum().backward()
     assert (raw.grad != 0).all(), f"raw numbers at {torch.nonzero(raw.grad == 0)}"
     for key, parameter in part.named_parameters():
         assert parameter.grad is not None, key
         assert (parameter.grad != 0).all(), key
 
 
-@pytest.mark.parametrize("dim", [1, 2, 3])
 @pytest.mark.parametrize("pattern", [(1e4,), (-1e4,), (1e4, -1e4), (-1e4, 1e4), (1e4, 0.0, -1e4)])
-@pytest.mark.parametrize("name", CONDITIONAL)
-def test_extreme_raw_numbers_stay_finite(name: str, pattern: tuple[float, ...], dim: int) -> None:
-    case = CONDITIONAL[name]
-    part = case.make((dim,) if name in LIKELIHOODS else dim).float()
-    size = part.head.out_shape(part.event_shape)[0]
-    raw = torch.tensor((pattern * size)[:size], dtype=torch.float32).requires_grad_()
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        *((name, size) for name in LIKELIHOODS for size in (1, 2, 3)),
+        *((name, size) for name in DENSE for size in Z[name].sizes),
+    ],
+)
+def test_extreme_raw_numbers_stay_finite(name: str, size: int, pattern: tuple[float, ...]) -> None:
+    part = part_of(name, size).float()
+    (count,) = part.head.out_shape(part.event_shape)
+    raw = torch.tensor((pattern * count)[:count], dtype=torch.float32).requires_grad_()
     made = part(raw, Context())
     draw = made.rsample() if made.has_rsample else made.sample()
     score = made.log_prob(draw)
     assert score.dtype == torch.float32
     assert score.isfinite(), score
     total = score
-    if name in POSTERIORS:
-        prior = dist.Normal(torch.zeros(dim), torch.ones(dim)).to_event(1)
+    if name not in LIKELIHOODS:
+        prior = bound(partner(name.removeprefix("q ")), size).float()(CONTEXT)
         kl = analytic_kl(made, prior)
+        kl = score - prior.log_prob(draw) if kl is None else kl
         assert kl.isfinite(), kl
         total = total + kl
     total.backward()
@@ -195,9 +264,9 @@ def test_extreme_raw_numbers_stay_finite(name: str, pattern: tuple[float, ...], 
 
 
 @pytest.mark.parametrize("value", [1e4, -1e4])
-@pytest.mark.parametrize("name", PRIORS)
+@pytest.mark.parametrize("name", PRIOR)
 def test_extreme_parameters_of_a_prior_stay_finite(name: str, value: float) -> None:
-    prior = PRIORS[name].make(3).float()
+    prior = part_of(name, PRIORS[name].sizes[-1]).float()
     for parameter in prior.parameters():
         torch.nn.init.constant_(parameter, value)
     made = prior(CONTEXT)
@@ -244,7 +313,7 @@ def test_nothing_observed_scores_zero(name: str) -> None:
 
 @pytest.mark.parametrize("name", CONDITIONAL)
 def test_wrong_raw_shapes_name_both(name: str) -> None:
-    part = CONDITIONAL[name].make()
+    part = part_of(name)
     (size,) = part.head.out_shape(part.event_shape)
     for wrong in [(size + 1,), (3, size - 1), (), (size, size + 2)]:
         with pytest.raises(ValueError, match="expects raw numbers") as raised:
