@@ -22,6 +22,7 @@ SCRIPTS = {
     "step": "A training step",
     "epoch": "An epoch",
     "evaluate": "An evaluation",
+    "memory": "Memory of the parts",
     "scaling": "More and more data",
     "processes": "Two processes",
     "quality": "What compiling in bfloat16 does to the result",

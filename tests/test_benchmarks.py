@@ -13,7 +13,8 @@ import torch
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = ("step", "epoch", "quality", "guard", "startup", "scaling", "evaluate")
-SCRIPTS += ("processes", "all", "_ways", "_timing")
+SCRIPTS += ("processes", "memory", "priors", "hyperspherical", "all", "_ways", "_timing")
+RESULTS = {"priors"}  # which train for long, and are run by hand
 EPOCH_ROWS = {"ours, first", "ours", "Pyro by hand"}
 
 
@@ -157,7 +158,7 @@ def test_a_page_has_a_section_for_each_script_in_their_order(
     scripts: Callable[[str], ModuleType], tmp_path: Path
 ) -> None:
     everything = scripts("all")
-    assert {*everything.SCRIPTS, "all"} == {
+    assert {*everything.SCRIPTS, "all", *RESULTS} == {
         file.stem for file in FOLDER.glob("*.py") if not file.stem.startswith("_")
     }
     page = everything.written("", "guard", "one\n")
@@ -185,6 +186,8 @@ def test_a_number_of_repeats_below_one_is_refused(
     [
         ("guard", ["step, 784-400-50", "step, 20-16-4", "checkpoint"]),
         ("scaling", ["An epoch of fit in memory", "A stream made on the way"]),
+        ("memory", ["bytes a datum", "MeanFieldNormal"]),
+        ("priors", ["2 seeds", "StandardNormal", "VampPrior"]),
         ("evaluate", ["Evaluation, 20-16-4, 30 images", "share of that rate", "MiB above"]),
         pytest.param(
             "processes",

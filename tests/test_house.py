@@ -31,11 +31,12 @@ _PART = _COMMON | {"distributions", "objectives"}
 _MODEL = _PART | {"networks", "data", "priors", "likelihoods", "posteriors", "scopes"}
 _MODEL |= {"blame", "memory"}
 _CONFIG = _MODEL | {"models", "spelling"}
+_PARTS = _CONFIG | {"config"}
 _OUTLINE = _CONFIG | {"config", "files", "memory", "tensor_files"}
 _SAVING = _OUTLINE | {"outline"}
 _RUN = _SAVING | {"saving", "launched", "compiling"}
 _REPORT = _RUN | {"training", "evaluation"}
-_CLI = _REPORT | {"report"}
+_CLI = _REPORT | {"report", "parts"}
 
 # For each room, or module beside the rooms, the others that it may import.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -61,6 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "posteriors": _PART,
     "models": _MODEL,
     "config": _CONFIG | {"files"},
+    "parts": _PARTS,
     "outline": _OUTLINE,
     "saving": _SAVING,
     "training": _RUN,

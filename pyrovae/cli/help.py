@@ -9,8 +9,7 @@ from docstring_parser import parse
 
 from pyrovae.cli.errors import UsageError
 from pyrovae.cli.settings import DEFAULTS, options
-from pyrovae.config import Argument, Written, arguments, choices, literals
-from pyrovae.declared import Declared
+from pyrovae.config import ROOMS, Argument, Written, arguments, literals, of_room
 from pyrovae.spelling import nearest
 
 FLAGS = {
@@ -49,7 +48,8 @@ def train_help(words: Sequence[str]) -> str:
         if flag.endswith(".help"):
             if not name or name.startswith("-"):
                 raise UsageError([f"{flag}: the name of a class must follow, such as VampPrior"])
-            return class_help(name)
+            room = f"{flag.removesuffix('.help').rpartition('.')[2].strip('-')}s"
+            return class_help(f"{room}.{name}" if name in _parts_of(room) else name)
     said = {entry.arg_name: entry.description or "" for entry in _documented(options)}
     lines = [_line(f"{name} {value}".rstrip(), text) for name, (value, text) in FLAGS.items()]
     for name, argument in arguments(options).items():
@@ -74,18 +74,30 @@ def _value(argument: Argument) -> str:
     return "WORD" if argument.plain is str or literals(argument.annotation) else "N"
 
 
+def _parts_of(room: str) -> dict[str, type]:
+    """Return the parts of a room, none where there is no such room."""
+    return of_room(room) if room in ROOMS else {}
+
+
 def class_help(name: str) -> str:
     """Return the signature and the docstring of a part, by its short name.
+
+    Where several rooms have a part of the name, all are returned; `priors.Normal` names one.
 
     Raises:
         UsageError: no part is called so.
     """
-    known = choices(Declared)
-    short = name.rpartition(".")[2]
+    *path, short = name.split(".")
+    found = {room: of_room(room) for room in ROOMS if not path or path[-1] == room}
+    known = {name for parts in found.values() for name in parts}
     if short not in known:
         raise UsageError([f"no part is called {name!r}{nearest(short, known)}"])
-    part = known[short]
-    return f"{call_of(part)}\n\n{inspect.getdoc(part)}\n"
+    parts = [classes[short] for classes in found.values() if short in classes]
+    pages = [f"{call_of(part)}\n\n{inspect.getdoc(part)}\n" for part in parts]
+    if len(parts) == 1:
+        return pages[0]
+    homes = [".".join(part.__module__.split(".")[:2]) for part in parts]
+    return "\n".join(f"{home}.{page}" for home, page in zip(homes, pages, strict=True))
 
 
 def call_of(part: type) -> str:

@@ -5,7 +5,7 @@
 """
 
 from pyrovae.config.check import Written, complete, named_classes, own_arguments
-from pyrovae.config.names import ROOMS, choices, find, find_class, public_path
+from pyrovae.config.names import ROOMS, choices, find, find_class, of_room, public_path
 from pyrovae.config.signature import Argument, arguments, literals
 from pyrovae.config.text import dump, parse, read
 from pyrovae.config.tree import from_tree, to_tree
@@ -23,6 +23,7 @@ __all__ = [
     "from_tree",
     "literals",
     "named_classes",
+    "of_room",
     "own_arguments",
     "parse",
     "public_path",

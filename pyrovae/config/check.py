@@ -197,8 +197,8 @@ def named_classes(bases: Iterable[type]) -> dict[str, type]:
 
     Example:
         >>> from pyrovae.posteriors import Posterior
-        >>> sorted(named_classes([Posterior]))
-        ['FullRankNormal', 'MeanFieldNormal']
+        >>> "FullRankNormal" in named_classes([Posterior])
+        True
     """
     known: dict[str, type] = {}
     for base in bases:

@@ -184,17 +184,28 @@ def choices(base: type) -> dict[str, type]:
 
     Example:
         >>> from pyrovae.priors import Prior
-        >>> sorted(choices(Prior))
-        ['GaussianMixture', 'StandardNormal', 'VampPrior']
+        >>> "VampPrior" in choices(Prior)
+        True
     """
+    return {name: part for room in ROOMS for name, part in of_room(room, base).items()}
+
+
+def of_room(room: str, base: type = Declared) -> dict[str, type]:
+    """Return the concrete classes of a base that one room exports, by their short names.
+
+    One family may live in several rooms, and then one name stands for a class in each.
+
+    Example:
+        >>> list(of_room("schedules"))
+        ['Constant', 'Cosine', 'Cycle', 'Ramp']
+    """
+    module = import_module(f"{HOME}.{room}")
     found: dict[str, type] = {}
-    for room in ROOMS:
-        module = import_module(f"{HOME}.{room}")
-        for name in sorted(getattr(module, "__all__", vars(module))):
-            value = getattr(module, name)
-            concrete = isinstance(value, type) and not inspect.isabstract(value)
-            if not concrete or not issubclass(value, base) or not issubclass(value, Declared):
-                continue
-            if value.__module__.split(".")[:2] == [HOME, room]:
-                found[name] = value
+    for name in sorted(getattr(module, "__all__", vars(module))):
+        value = getattr(module, name)
+        concrete = isinstance(value, type) and not inspect.isabstract(value)
+        if not concrete or not issubclass(value, base) or not issubclass(value, Declared):
+            continue
+        if value.__module__.split(".")[:2] == [HOME, room]:
+            found[name] = value
     return found

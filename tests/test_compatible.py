@@ -1,0 +1,110 @@
+"""What goes with what: every cell of prior, likelihood and posterior, without training."""
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from cases import LIKELIHOODS, PAIRS, POSTERIORS, PRIORS, latent_shape
+from torch import nn
+
+from pyrovae.cli.errors import UsageError
+from pyrovae.cli.parts import run
+from pyrovae.config import of_room
+from pyrovae.likelihoods import Bernoulli
+from pyrovae.models.fitting import PARTNERS
+from pyrovae.parts import Compatibility, compatibilities, compatible, table
+from pyrovae.posteriors import MeanFieldNormal
+from pyrovae.priors import StandardNormal, VampPrior
+
+DOCS = Path(__file__).parent.parent / "docs"
+CELLS = list(product(PRIORS, POSTERIORS))
+
+
+def legal(prior: str, posterior: str) -> bool:
+    """What the kinds of z say; a point goes with all that is continuous."""
+    p, q = PRIORS[prior], POSTERIORS[posterior]
+    if q.point:
+        return p.kind in ("vectors", "points of a sphere", "points of a simplex")
+    return p.kind == q.kind
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[tuple[str, str], Compatibility]:
+    made = {}
+    for prior, posterior in CELLS:
+        size = max(set(PRIORS[prior].sizes) & set(POSTERIORS[posterior].sizes))
+        made[prior, posterior] = compatible(PRIORS[prior].make(size), POSTERIORS[posterior].make())
+    return made
+
+
+def test_each_cell_is_legal_or_says_why(found: dict[tuple[str, str], Compatibility]) -> None:
+    for (prior, posterior), cell in found.items():
+        if cell.legal:
+            assert legal(prior, posterior), cell
+            assert not cell.reason
+            continue
+        assert cell.kl is None
+        assert cell.prior in cell.reason, cell
+        assert cell.posterior in cell.reason, cell
+        if not legal(prior, posterior):
+            partners = {part for pair in PARTNERS.values() for part in pair}
+            assert any(part in cell.reason.partition(" do not fit")[2] for part in partners), cell
+    for pair in PAIRS:
+        assert found[pair].legal, found[pair]
+    count = sum(cell.legal for cell in found.values())
+    print(f"\n{len(found)} pairs of rows: {count} legal, {len(found) - count} refused")
+
+
+def test_any_likelihood_goes_with_any_pair() -> None:
+    """One pair that fits and one that does not, for every likelihood: the rest follows."""
+    checked = 0
+    for name, (prior, posterior) in product(LIKELIHOODS, PAIRS):
+        part = LIKELIHOODS[name].make((3,))
+        size = max(set(PRIORS[prior].sizes) & set(POSTERIORS[posterior].sizes))
+        cell = compatible(PRIORS[prior].make(size), POSTERIORS[posterior].make(), part)
+        assert cell.legal, cell
+        checked += 1
+    assert checked == len(LIKELIHOODS) * len(PAIRS)
+
+
+def test_every_exported_pair_is_in_the_table() -> None:
+    said = compatibilities()
+    assert len(said) == len(of_room("priors")) * len(of_room("posteriors"))
+    page = table()
+    for name in (*of_room("priors"), *of_room("posteriors")):
+        assert f"`{name}" in page, name
+
+
+def test_the_page_of_the_docs_is_current() -> None:
+    page = (DOCS / "what-goes-with-what.md").read_text(encoding="utf-8")
+    assert table() in page, "run: python -m pyrovae parts --table, and paste it"
+
+
+def test_the_parts_given_stay_as_they_are() -> None:
+    prior, posterior = StandardNormal(2), MeanFieldNormal()
+    before = torch.random.get_rng_state()
+    for _ in range(2):
+        assert compatible(prior, posterior, Bernoulli((4,))).likelihood == "Bernoulli((4,))"
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert not hasattr(posterior, "event_shape")
+    assert compatible(VampPrior, posterior).prior == "VampPrior()"
+
+
+@pytest.mark.parametrize("wrong", [nn.Linear(2, 2), nn.Linear, "StandardNormal", None])
+def test_what_is_no_part(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="compatible expects prior to be a Prior or its class"):
+        compatible(wrong, MeanFieldNormal())
+
+
+def test_the_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--table"]) == 0
+    assert capsys.readouterr().out == table() + "\n"
+    with pytest.raises(UsageError, match="leave out --room"):
+        run(["--table", "--room", "priors"])
+
+
+def test_kinds_have_shapes() -> None:
+    assert {case.kind for case in (*PRIORS.values(), *POSTERIORS.values())} <= set(PARTNERS)
+    assert latent_shape("one-hot codes", 3) == (1, 3)
