@@ -1,4 +1,4 @@
-"""How the memory of a training step grows with the batch and the particles, for every pair of parts.
+"""How the memory of a training step grows with batch and particles, for every pair of parts.
 
 The bytes of all tensors alive at one time are counted, at their greatest, in one forward and
 backward pass of a small model (no time is taken, so the machine does not matter). Each row gives
