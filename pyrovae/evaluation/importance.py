@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pyrovae.evaluation.memory import BUDGET, IN_CACHE, rows_within
 from pyrovae.models import Pair, Score
-from pyrovae.objectives import LocalParameters, Terms, trace_terms
+from pyrovae.objectives import LocalParameters, Site, Terms, trace_terms
 from pyrovae.scopes import evaluation_mode, validation
 
 Batch = dict[str, Tensor]
@@ -51,26 +51,32 @@ class Weights:
     @classmethod
     def of(cls, terms: Terms) -> "Weights":
         """Return the sums of one record."""
-        parts = [site.kl_per_dimension("sampled") for site in terms.latent.values()]
-        split = [part.reshape(*part.shape[:2], -1) for part in parts if part is not None]
-        splits = bool(split) and len(split) == len(parts) and not terms.enumerated
-        if splits:  # then these sums are log q - log p, and need not be computed again
+        split = [_split(terms, site) for site in terms.latent.values()]
+        whole = [part for part in split if part is not None]
+        splits = bool(whole) and len(whole) == len(split)
+        if splits and not terms.enumerated:  # these are log q - log p: no need to compute it again
             log_weight = terms.log_likelihood.double()
-            for part in split:
+            for part in whole:
                 log_weight = log_weight - part.sum(-1, dtype=torch.float64)
         else:
             log_weight = terms.log_evidence_weight.double()
         elbo = terms.expectation(terms.log_weight).double() if terms.enumerated else log_weight
         reconstruction = terms.expectation(terms.log_likelihood).double()
+        samples, dimensions = log_weight.shape[0], None
+        if splits:  # an enumerated site has one term for all draws
+            sums = [part.sum(0) * (samples / len(part)) for part in whole]
+            dimensions = torch.cat(sums, -1).double()
         return cls(
-            samples=log_weight.shape[0],
+            samples=samples,
             log_total=log_weight.logsumexp(0),
             log_square=(2 * log_weight).logsumexp(0),
             log_halves=torch.stack([log_weight[half::2].logsumexp(0) for half in (0, 1)]),
             halves=(len(log_weight[0::2]), len(log_weight[1::2])),
             sum_log=elbo.sum(0),
             sum_reconstruction=reconstruction.sum(0),
-            sum_dimensions=torch.cat([part.sum(0) for part in split], -1).double()
+            sum_dimensions=torch.cat(
+                [part.sum(0) * (samples / len(part)) for part in whole], -1
+            ).double()
             if splits
             else None,
         )
@@ -97,6 +103,8 @@ class Weights:
         self.log_halves = log_weight + log_weight.new_tensor(self.halves).log().unsqueeze(-1)
         self.sum_log = self.sum_log * share
         self.sum_reconstruction = self.sum_reconstruction * share
+        if self.sum_dimensions is not None:
+            self.sum_dimensions = self.sum_dimensions * share
 
     @property
     def elbo(self) -> Tensor:
@@ -131,6 +139,18 @@ class Weights:
             return torch.full_like(self.log_total, float("nan"))
         counts = self.log_halves.new_tensor(self.halves).log().unsqueeze(-1)
         return (self.log_prob - (self.log_halves - counts).mean(0)).clamp(min=0.0)
+
+
+def _split(terms: Terms, site: Site) -> Tensor | None:
+    """Return a site's `log q - log p` of each dimension, `[particles, batch, dimensions]`, or None.
+
+    One-hot codes split into vectors only, which are no dimensions.
+    """
+    part = terms.kl_per_dimension(site, "sampled")
+    if part is None or site.guide is None:
+        return None
+    flat = part.reshape(*part.shape[:2], -1)
+    return flat if flat.shape[-1] == site.guide.event_shape.numel() else None
 
 
 class Sampler:

@@ -96,14 +96,12 @@ class ELBO(Objective):
 
     def _floored(self, terms: Terms, site: Site) -> Tensor:
         """Return the site's KL with each dimension's batch mean floored, 0-dimensional."""
-        split = site.kl_per_dimension(self.kl)
+        split = terms.kl_per_dimension(site, self.kl)
         if split is None:
             raise ValueError(
                 f"free_bits floors the KL of each latent dimension, but at site '{site.name}' the "
                 f"posterior or the prior does not factorise over dimensions; use free_bits=0 or "
                 f"factorised parts such as MeanFieldNormal with StandardNormal"
             )
-        event_dim = len(site.guide.event_shape) if site.guide is not None else 0
-        split = terms.expectation(split, event_dim=event_dim)
-        per_dimension = split.flatten(0, split.dim() - event_dim - 1).mean(0)
+        per_dimension = split.flatten(0, 1).mean(0)
         return per_dimension.clamp(min=self.free_bits).sum()

@@ -68,17 +68,19 @@ def analytic_kl(q: Distribution, p: Distribution) -> Tensor | None:
 
 
 def factors(q: Distribution, p: Distribution) -> tuple[Distribution, Distribution] | None:
-    """Return the elementwise factors of two distributions over one event, or None.
+    """Return the independent factors of two distributions over one event, or None.
 
-    Only where both are products over all dimensions of the event does their divergence split into
-    one term per dimension.
+    Only where both are products over the same dimensions of the event does their divergence split:
+    into one term per dimension, or, where a factor is itself over a vector, such as a one-hot code,
+    into one term per vector.
     """
-    depth = len(q.event_shape)
+    depths = set()
     for distribution in (q, p):
         if not isinstance(distribution, torch.distributions.Independent):
             return None
-        if distribution.reinterpreted_batch_ndims != depth or distribution.base_dist.event_shape:
-            return None
+        depths.add(distribution.reinterpreted_batch_ndims)
+    if len(depths) > 1 or depths == {0} or len(q.event_shape) != len(p.event_shape):
+        return None
     return q.base_dist, p.base_dist  # type: ignore[attr-defined]
 
 

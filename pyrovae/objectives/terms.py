@@ -113,10 +113,10 @@ class Site:
         return self.kl
 
     def kl_per_dimension(self, policy: Policy) -> Tensor | None:
-        """Return the KL of each dimension, `[*enumerated, particles, batch, *event_shape]`.
+        """Return the KL of each dimension, `[*enumerated, particles, batch, *dimensions]`.
 
-        None unless both distributions factorise over the dimensions of the event; where they do,
-        the sum over dimensions is `divergence(policy)`.
+        None unless both distributions factorise over the dimensions of the event, or over its first
+        ones, as codes do; where they do, the sum over them is `divergence(policy)`.
         """
         if self.guided is None or self.modelled is None or not self.ordered:
             return None
@@ -127,7 +127,8 @@ class Site:
         terms = None if policy == "sampled" else analytic_kl(q, p)
         if terms is None:
             terms = q.log_prob(self.value) - p.log_prob(self.value)
-        return _per_datum(terms, self.guided, event_dim=len(self.guided["fn"].event_shape))
+        depth = self.guided["fn"].reinterpreted_batch_ndims
+        return _per_datum(terms, self.guided, event_dim=depth)
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,15 @@ class Terms:
         mass = _raised(self.log_mass.exp(), event_dim)
         weighed = mass * terms
         return weighed.flatten(0, weighed.dim() - 3 - event_dim).sum(0)
+
+    def kl_per_dimension(self, site: Site, policy: Policy) -> Tensor | None:
+        """Return the KL of each dimension of a site, `[particles, batch, *dimensions]`.
+
+        It is the mean under q over the enumerated values; None where `Site.kl_per_dimension` is.
+        """
+        split = site.kl_per_dimension(policy)
+        depth = getattr(site.guide, "reinterpreted_batch_ndims", 0)  # factors have it
+        return None if split is None else self.expectation(split, event_dim=depth)
 
     @cached_property
     def log_evidence_weight(self) -> Tensor:

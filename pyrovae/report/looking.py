@@ -142,7 +142,7 @@ class _Sums:
     def add(self, terms: Terms, labels: Tensor | None) -> None:
         """Add the record of a batch."""
         sites = list(terms.latent.values())
-        rows = len(terms.log_weight[0])
+        rows = terms.log_weight.shape[-1]
         means = [_mean(site.guide) for site in sites]
         self.is_mean = self.is_mean and all(mean is not None for mean in means)
         values = [
@@ -157,7 +157,7 @@ class _Sums:
         self.places.append(torch.cat(flat, dim=1))
         if labels is not None:
             self.labels.append(labels)
-        self._add_kl([site.kl_per_dimension("auto") for site in sites], rows)
+        self._add_kl([terms.kl_per_dimension(site, "auto") for site in sites], rows)
         for site in terms.observed.values():
             self.scales += _near_floor(site.model)
         for site in sites:
@@ -182,6 +182,8 @@ class _Sums:
         if not bool(finite.any()):
             raise ValueError("q(z | x) has no finite numbers: the weights of the model are spoilt")
         whole = self.splits and self.kl is not None and bool(self.kl.isfinite().all())
+        # of codes there is one term for each vector, not one for each of its numbers
+        whole = whole and self.kl is not None and len(self.kl) == place.shape[1]
         labels = torch.cat(self.labels) if self.labels else None
         given = isinstance(getattr(self._likelihood, "scale", None), int | float)
         return Latents(
