@@ -1,7 +1,23 @@
 """Distributions that torch and Pyro lack; mathematics only."""
 
 from pyrovae.distributions.bernoulli import LogitsBernoulli
+from pyrovae.distributions.binary_codes import BinaryCodes
 from pyrovae.distributions.foreign import Foreign
+from pyrovae.distributions.gumbel import temperature_of
 from pyrovae.distributions.normal_mixture import DiagonalNormalMixture, mixture
+from pyrovae.distributions.one_hot import OneHot, OneHotCodes, StraightThroughOneHot
+from pyrovae.distributions.relaxed import RelaxedBit, RelaxedOneHot
 
-__all__ = ["DiagonalNormalMixture", "Foreign", "LogitsBernoulli", "mixture"]
+__all__ = [
+    "BinaryCodes",
+    "DiagonalNormalMixture",
+    "Foreign",
+    "LogitsBernoulli",
+    "OneHot",
+    "OneHotCodes",
+    "RelaxedBit",
+    "RelaxedOneHot",
+    "StraightThroughOneHot",
+    "mixture",
+    "temperature_of",
+]

@@ -9,6 +9,8 @@ from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor
 from torch.distributions import Distribution
 
+from pyrovae.distributions.relaxed import RelaxedMixture, is_relaxed
+
 Sizes = torch.Size | list[int] | tuple[int, ...]
 
 
@@ -110,7 +112,8 @@ def mixture(logits: Tensor, components: Distribution) -> TorchDistributionMixin:
         if type(base) in (dist.Normal, torch.distributions.Normal):
             depth = len(components.event_shape)
             return DiagonalNormalMixture(logits, base.loc, base.scale, event_dim=depth)
-    return dist.MixtureSameFamily(dist.Categorical(logits=logits), components)
+    family = RelaxedMixture if is_relaxed(components) else dist.MixtureSameFamily
+    return family(dist.Categorical(logits=logits), components)
 
 
 def _exponents(rows: Tensor, loc: Tensor, scale: Tensor) -> Tensor:

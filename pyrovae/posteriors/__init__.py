@@ -1,7 +1,21 @@
 """Posteriors: families of q(z | x)."""
 
+from pyrovae.posteriors.bernoulli_code import BernoulliCode
+from pyrovae.posteriors.categorical import Categorical
 from pyrovae.posteriors.full_rank_normal import FullRankNormal
 from pyrovae.posteriors.mean_field_normal import MeanFieldNormal
 from pyrovae.posteriors.posterior import Posterior
+from pyrovae.posteriors.relaxed_bernoulli import RelaxedBernoulli
+from pyrovae.posteriors.relaxed_categorical import RelaxedCategorical
+from pyrovae.posteriors.straight_through_categorical import StraightThroughCategorical
 
-__all__ = ["FullRankNormal", "MeanFieldNormal", "Posterior"]
+__all__ = [
+    "BernoulliCode",
+    "Categorical",
+    "FullRankNormal",
+    "MeanFieldNormal",
+    "Posterior",
+    "RelaxedBernoulli",
+    "RelaxedCategorical",
+    "StraightThroughCategorical",
+]

@@ -1,8 +1,21 @@
 """Priors: p(z)."""
 
+from pyrovae.priors.bernoulli_code import BernoulliCode
+from pyrovae.priors.categorical import Categorical
 from pyrovae.priors.gaussian_mixture import GaussianMixture
 from pyrovae.priors.prior import Prior
+from pyrovae.priors.relaxed_bernoulli import RelaxedBernoulli
+from pyrovae.priors.relaxed_categorical import RelaxedCategorical
 from pyrovae.priors.standard_normal import StandardNormal
 from pyrovae.priors.vamp import VampPrior
 
-__all__ = ["GaussianMixture", "Prior", "StandardNormal", "VampPrior"]
+__all__ = [
+    "BernoulliCode",
+    "Categorical",
+    "GaussianMixture",
+    "Prior",
+    "RelaxedBernoulli",
+    "RelaxedCategorical",
+    "StandardNormal",
+    "VampPrior",
+]
