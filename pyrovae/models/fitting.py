@@ -12,6 +12,7 @@ from pyro.distributions import Delta
 from pyro.distributions import constraints as pyro_constraints
 from torch.distributions import Distribution, constraints
 
+from pyrovae import posteriors, priors
 from pyrovae.models.support import elementwise, in_words, inside, is_bounded, support_of
 
 _DRAWS = 64
@@ -87,21 +88,29 @@ def require_fit(prior: Any, p: Distribution, posterior: Any, q: Distribution) ->
     draws = q.sample(torch.Size((_DRAWS,)))
     if is_point(q):
         if elementwise(support_of(p)) is not None and not _continuous(p):
-            raise ValueError(f"{pair}: a point is no code; {_advice(kinds[0], posterior=True)}")
+            raise ValueError(f"{pair}: a point is no code; {_posterior_for(prior, kinds[0])}")
         return
     if kinds[0] != kinds[1]:
         raise ValueError(
             f"{pair}: the prior is over {kinds[0]}, the posterior over {kinds[1]}, so there is no "
-            f"KL between them; {_advice(kinds[0], posterior=True)}, or "
-            f"{_advice(kinds[1], posterior=False)}"
+            f"KL between them; {_posterior_for(prior, kinds[0])}, or "
+            f"{_prior_for(posterior, kinds[1])}"
         )
     if not inside(p, draws) or (is_bounded(p) and not is_bounded(q)):
         raise ValueError(
             f"{pair}: the posterior can draw z outside the prior's support "
             f"({in_words(support_of(q))} against {in_words(support_of(p))}), so the KL would be "
-            f"infinite; choose two parts of one support, such as StandardNormal with "
-            f"MeanFieldNormal"
+            f"infinite; choose a posterior of the prior's support"
+            f"{_such_as(_namesake(prior, posteriors))}, or {_prior_for(posterior, kinds[1])}"
         )
+    if posterior.enumerated:
+        try:
+            q.enumerate_support(expand=False)
+        except ValueError as error:
+            raise ValueError(
+                f"{pair}: the posterior visits every value of z, and {error}; choose a smaller "
+                f"z, or a posterior that draws, such as {_drawn(kinds[0])}"
+            ) from error
 
 
 def _continuous(distribution: Distribution) -> bool:
@@ -109,9 +118,30 @@ def _continuous(distribution: Distribution) -> bool:
     return support is None or not support.is_discrete
 
 
-def _advice(kind: str, *, posterior: bool) -> str:
-    """Say which part would fit a kind of z."""
-    room = "a posterior" if posterior else "a prior"
-    if kind not in PARTNERS:
-        return f"choose {room} over {kind}"
-    return f"choose {room} over {kind}, such as {PARTNERS[kind][posterior]}"
+def _posterior_for(prior: Any, kind: str) -> str:
+    """Say which posterior would fit a prior: the one of its name, else one over its kind of z."""
+    name = _namesake(prior, posteriors) or PARTNERS.get(kind, ("", ""))[1]
+    return f"choose a posterior over {kind}{_such_as(name)}"
+
+
+def _prior_for(posterior: Any, kind: str) -> str:
+    """Say which prior would fit a posterior, likewise."""
+    name = _namesake(posterior, priors) or PARTNERS.get(kind, ("", ""))[0]
+    return f"choose a prior over {kind}{_such_as(name)}"
+
+
+def _namesake(part: Any, room: Any) -> str:
+    """Return the name of a part where the other room has one of that name, of one family."""
+    name = type(part).__name__
+    return name if hasattr(room, name) else ""
+
+
+def _such_as(name: str) -> str:
+    return f", such as {name}" if name else ""
+
+
+def _drawn(kind: str) -> str:
+    """Name a posterior that draws codes of a kind, with the prior that it needs."""
+    if kind == "one-hot codes":
+        return "StraightThroughCategorical"
+    return "RelaxedBernoulli (with the prior RelaxedBernoulli)"
