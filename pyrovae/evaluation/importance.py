@@ -74,11 +74,7 @@ class Weights:
             halves=(len(log_weight[0::2]), len(log_weight[1::2])),
             sum_log=elbo.sum(0),
             sum_reconstruction=reconstruction.sum(0),
-            sum_dimensions=torch.cat(
-                [part.sum(0) * (samples / len(part)) for part in whole], -1
-            ).double()
-            if splits
-            else None,
+            sum_dimensions=dimensions,
         )
 
     def add(self, other: "Weights") -> None:
