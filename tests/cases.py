@@ -15,6 +15,7 @@ import torch
 from scipy import special, stats
 from torch import Tensor
 
+from pyrovae import posteriors, priors
 from pyrovae.context import Context
 from pyrovae.likelihoods import Bernoulli, Binomial, Normal
 from pyrovae.models import VAE
@@ -84,6 +85,30 @@ def _mixture(z: np.ndarray, loc: np.ndarray, scale: np.ndarray, logits: np.ndarr
     return special.logsumexp(per_component + special.log_softmax(logits), axis=-1)
 
 
+def _one_hot(z: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    return (z * special.log_softmax(logits, axis=-1)).sum((-2, -1))
+
+
+def _bits(z: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    return stats.bernoulli.logpmf(z, special.expit(logits)).sum(-1)
+
+
+def _relaxed_one_hot(z: np.ndarray, logits: np.ndarray, temperature: float) -> np.ndarray:
+    """The density of the relaxation, equation (10) of Maddison et al., of each code."""
+    classes = z.shape[-1]
+    alpha = special.softmax(logits, axis=-1)
+    each = np.log(alpha * z ** (-temperature - 1.0)).sum(-1)
+    each = each - classes * np.log((alpha * z**-temperature).sum(-1))
+    constant = special.gammaln(classes) + (classes - 1) * np.log(temperature)
+    return (each + constant).sum(-1)
+
+
+def _relaxed_bits(z: np.ndarray, logits: np.ndarray, temperature: float) -> np.ndarray:
+    """The density of sigmoid(y), y logistic: SciPy's, with the change of variables."""
+    logistic = stats.logistic(logits / temperature, 1.0 / temperature)
+    return (logistic.logpdf(special.logit(z)) - np.log(z * (1.0 - z))).sum(-1)
+
+
 PRIORS: dict[str, Case] = {
     "StandardNormal": Case(
         lambda dim=2: StandardNormal(dim),
@@ -100,6 +125,31 @@ PRIORS: dict[str, Case] = {
         lambda prior, raw, z: _mixture(
             z, 0.5 * array(prior.pseudo_inputs), ENCODED_SCALE, np.zeros(prior.components)
         ),
+    ),
+    "Categorical": Case(
+        lambda dim=2: priors.Categorical(dim, learned=True),
+        lambda prior, raw, z: _one_hot(z, array(prior.weights.logits)),
+        kind="one-hot codes",
+        fits="Categorical",
+        sizes=(2, 3),
+    ),
+    "BernoulliCode": Case(
+        lambda dim=2: priors.BernoulliCode(dim, learned=True),
+        lambda prior, raw, z: _bits(z, array(prior.weights.logits)),
+        kind="binary codes",
+        fits="BernoulliCode",
+    ),
+    "RelaxedCategorical": Case(
+        lambda dim=2: priors.RelaxedCategorical(dim, learned=True),
+        lambda prior, raw, z: _relaxed_one_hot(z, array(prior.weights.logits), prior.temperature),
+        kind="points of a simplex",
+        fits="RelaxedCategorical",
+        sizes=(2, 3),
+    ),
+    "RelaxedBernoulli": Case(
+        lambda dim=2: priors.RelaxedBernoulli(dim, learned=True),
+        lambda prior, raw, z: _relaxed_bits(z, array(prior.weights.logits), prior.temperature),
+        fits="RelaxedBernoulli",
     ),
 }
 
@@ -163,6 +213,38 @@ def _full_rank(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
 POSTERIORS: dict[str, Case] = {
     "MeanFieldNormal": Case(MeanFieldNormal, _mean_field),
     "FullRankNormal": Case(FullRankNormal, _full_rank),
+    "Categorical": Case(
+        posteriors.Categorical,
+        lambda posterior, raw, z: _one_hot(z, raw),
+        kind="one-hot codes",
+        fits="Categorical",
+        sizes=(2, 3),
+    ),
+    "StraightThroughCategorical": Case(
+        posteriors.StraightThroughCategorical,
+        lambda posterior, raw, z: _one_hot(z, raw),
+        kind="one-hot codes",
+        fits="Categorical",
+        sizes=(2, 3),
+    ),
+    "BernoulliCode": Case(
+        posteriors.BernoulliCode,
+        lambda posterior, raw, z: _bits(z, raw),
+        kind="binary codes",
+        fits="BernoulliCode",
+    ),
+    "RelaxedCategorical": Case(
+        posteriors.RelaxedCategorical,
+        lambda posterior, raw, z: _relaxed_one_hot(z, raw, posterior.temperature),
+        kind="points of a simplex",
+        fits="RelaxedCategorical",
+        sizes=(2, 3),
+    ),
+    "RelaxedBernoulli": Case(
+        posteriors.RelaxedBernoulli,
+        lambda posterior, raw, z: _relaxed_bits(z, raw, posterior.temperature),
+        fits="RelaxedBernoulli",
+    ),
 }
 
 
