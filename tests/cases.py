@@ -93,14 +93,16 @@ def _bits(z: np.ndarray, logits: np.ndarray) -> np.ndarray:
     return stats.bernoulli.logpmf(z, special.expit(logits)).sum(-1)
 
 
-def _relaxed_one_hot(z: np.ndarray, logits: np.ndarray, temperature: float) -> np.ndarray:
-    """The density of the relaxation, equation (10) of Maddison et al., of each code."""
+def _relaxed_one_hot(
+    z: np.ndarray, logits: np.ndarray, temperature: float, rows: int = 1
+) -> np.ndarray:
+    """The density of the relaxation of Maddison et al., summed over codes if they are in a row."""
     classes = z.shape[-1]
     alpha = special.softmax(logits, axis=-1)
     each = np.log(alpha * z ** (-temperature - 1.0)).sum(-1)
     each = each - classes * np.log((alpha * z**-temperature).sum(-1))
     constant = special.gammaln(classes) + (classes - 1) * np.log(temperature)
-    return (each + constant).sum(-1)
+    return (each + constant).sum(tuple(range(-rows, 0)))
 
 
 def _relaxed_bits(z: np.ndarray, logits: np.ndarray, temperature: float) -> np.ndarray:
@@ -130,26 +132,28 @@ PRIORS: dict[str, Case] = {
         lambda dim=2: priors.Categorical(dim, learned=True),
         lambda prior, raw, z: _one_hot(z, array(prior.weights.logits)),
         kind="one-hot codes",
-        fits="Categorical",
+        fits="Categorical enumerated",
         sizes=(2, 3),
     ),
     "BernoulliCode": Case(
         lambda dim=2: priors.BernoulliCode(dim, learned=True),
         lambda prior, raw, z: _bits(z, array(prior.weights.logits)),
         kind="binary codes",
-        fits="BernoulliCode",
+        fits="BernoulliCode enumerated",
     ),
     "RelaxedCategorical": Case(
         lambda dim=2: priors.RelaxedCategorical(dim, learned=True),
         lambda prior, raw, z: _relaxed_one_hot(z, array(prior.weights.logits), prior.temperature),
         kind="points of a simplex",
-        fits="RelaxedCategorical",
+        fits="RelaxedCategorical drawn",
         sizes=(2, 3),
+        alone=True,  # its z stands in a row of one, tested in test_relaxed_codes.py
     ),
     "RelaxedBernoulli": Case(
         lambda dim=2: priors.RelaxedBernoulli(dim, learned=True),
         lambda prior, raw, z: _relaxed_bits(z, array(prior.weights.logits), prior.temperature),
-        fits="RelaxedBernoulli",
+        fits="RelaxedBernoulli drawn",
+        alone=True,  # its vectors are bounded, tested in test_relaxed_codes.py
     ),
 }
 
@@ -213,7 +217,7 @@ def _full_rank(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
 POSTERIORS: dict[str, Case] = {
     "MeanFieldNormal": Case(MeanFieldNormal, _mean_field),
     "FullRankNormal": Case(FullRankNormal, _full_rank),
-    "Categorical": Case(
+    "Categorical enumerated": Case(
         posteriors.Categorical,
         lambda posterior, raw, z: _one_hot(z, raw),
         kind="one-hot codes",
@@ -227,23 +231,26 @@ POSTERIORS: dict[str, Case] = {
         fits="Categorical",
         sizes=(2, 3),
     ),
-    "BernoulliCode": Case(
+    "BernoulliCode enumerated": Case(
         posteriors.BernoulliCode,
         lambda posterior, raw, z: _bits(z, raw),
         kind="binary codes",
         fits="BernoulliCode",
     ),
-    "RelaxedCategorical": Case(
+    "RelaxedCategorical drawn": Case(
         posteriors.RelaxedCategorical,
-        lambda posterior, raw, z: _relaxed_one_hot(z, raw, posterior.temperature),
+        lambda posterior, raw, z: _relaxed_one_hot(
+            z, raw, posterior.temperature, len(posterior.event_shape) - 1
+        ),
         kind="points of a simplex",
         fits="RelaxedCategorical",
         sizes=(2, 3),
     ),
-    "RelaxedBernoulli": Case(
+    "RelaxedBernoulli drawn": Case(
         posteriors.RelaxedBernoulli,
         lambda posterior, raw, z: _relaxed_bits(z, raw, posterior.temperature),
         fits="RelaxedBernoulli",
+        alone=True,
     ),
 }
 

@@ -6,10 +6,11 @@ Statistical checks use fixed seeds and allow four standard errors: a false alarm
 import warnings
 from typing import Any
 
+import numpy as np
 import pyro.distributions as dist
 import pytest
 import torch
-from cases import data_for, randomized, small_vae
+from cases import POSTERIORS, PRIORS, array, data_for, randomized, small_vae
 from torch import Tensor
 
 import pyrovae
@@ -64,6 +65,27 @@ def test_densities_integrate_to_one(temperature: float) -> None:
     density = (relaxed.log_prob(point) + point.log().sum(-1)).exp().reshape(801, 801)
     total = torch.trapezoid(torch.trapezoid(density, line), line)
     assert total.item() == pytest.approx(1.0, abs=1e-5)
+
+
+@float64
+@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("name", ["RelaxedCategorical", "RelaxedBernoulli"])
+def test_the_parts_have_the_densities_of_the_cases(name: str, size: int) -> None:
+    prior = randomized(PRIORS[name].make(size))
+    p = prior(Context())
+    z = p.sample((6, 5))
+    truth = PRIORS[name].oracle(prior, None, array(z))
+    np.testing.assert_allclose(array(p.log_prob(z)), truth, rtol=1e-7)
+    p.log_prob(z).sum().backward()
+    assert all((parameter.grad != 0).all() for parameter in prior.parameters())
+    row = POSTERIORS[f"{name} drawn"]
+    posterior = row.make()
+    posterior.event_shape = prior.event_shape
+    raw = torch.randn(5, *posterior.head.out_shape(prior.event_shape))
+    q = posterior(raw, Context())
+    z = q.sample((6,))
+    truth = row.oracle(posterior, array(raw), array(z))
+    np.testing.assert_allclose(array(q.log_prob(z)), truth, rtol=1e-7)
 
 
 @float64

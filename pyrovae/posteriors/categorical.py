@@ -23,12 +23,12 @@ class Categorical(Posterior):
         >>> import torch
         >>> posterior = Categorical()
         >>> posterior.event_shape = (3, 10)
-        >>> q = posterior(torch.zeros(5, 3, 10), Context())
+        >>> q = posterior(torch.zeros(5, 30), Context())
         >>> q.batch_shape, q.enumerate_support(expand=False).shape
         (torch.Size([5]), torch.Size([1000, 1, 3, 10]))
     """
 
-    head = Head(logits=1)
+    head = Head(logits=lambda event: event)
     enumerated = True
 
     def forward(self, raw: Tensor, context: Context) -> TorchDistributionMixin:

@@ -28,11 +28,11 @@ class RelaxedCategorical(Posterior):
         >>> import torch
         >>> posterior = RelaxedCategorical()
         >>> posterior.event_shape = (3, 10)
-        >>> posterior(torch.zeros(5, 3, 10), Context()).rsample().shape
+        >>> posterior(torch.zeros(5, 30), Context()).rsample().shape
         torch.Size([5, 3, 10])
     """
 
-    head = Head(logits=1)
+    head = Head(logits=lambda event: event)
 
     def __init__(self, *, temperature: float = 0.5) -> None:
         super().__init__()

@@ -31,11 +31,11 @@ class StraightThroughCategorical(Posterior):
         >>> import torch
         >>> posterior = StraightThroughCategorical()
         >>> posterior.event_shape = (3, 10)
-        >>> posterior(torch.zeros(5, 3, 10), Context()).rsample().sum().item()
+        >>> posterior(torch.zeros(5, 30), Context()).rsample().sum().item()
         15.0
     """
 
-    head = Head(logits=1)
+    head = Head(logits=lambda event: event)
 
     def __init__(self, *, temperature: float = 1.0) -> None:
         super().__init__()
