@@ -21,8 +21,9 @@ from pyrovae.likelihoods import Bernoulli, Binomial, Normal
 from pyrovae.models import VAE
 from pyrovae.networks import MLP, Conv, GatedMLP
 from pyrovae.objectives import ELBO, IWAE
-from pyrovae.posteriors import FullRankNormal, MeanFieldNormal
-from pyrovae.priors import GaussianMixture, StandardNormal, VampPrior
+from pyrovae.posteriors import FullRankNormal, LogisticNormal, MeanFieldNormal
+from pyrovae.priors import Dirichlet, GaussianMixture, StandardNormal, VampPrior
+from pyrovae.priors import LogisticNormal as LogisticNormalPrior
 from pyrovae.schedules import Constant, Cosine, Cycle, Ramp
 
 Shape = tuple[int, ...]
@@ -78,6 +79,7 @@ def encode(pseudo_inputs: Tensor) -> Any:
 
 
 CONTEXT = Context(encode=encode)
+SIMPLEX: dict[str, Any] = {"kind": "points of a simplex", "sizes": (2, 3)}
 
 
 def _mixture(z: np.ndarray, loc: np.ndarray, scale: np.ndarray, logits: np.ndarray) -> np.ndarray:
@@ -109,6 +111,37 @@ def _relaxed_bits(z: np.ndarray, logits: np.ndarray, temperature: float) -> np.n
     """The density of sigmoid(y), y logistic: SciPy's, with the change of variables."""
     logistic = stats.logistic(logits / temperature, 1.0 / temperature)
     return (logistic.logpdf(special.logit(z)) - np.log(z * (1.0 - z))).sum(-1)
+def _dirichlet(prior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
+    learned = prior.concentration == "learned"
+    a = scale_of(array(prior.raw_concentration)) if learned else prior.concentration * np.ones(3)
+    a = a[: z.shape[-1]]
+    rows = z.reshape(-1, z.shape[-1])
+    return np.array([stats.dirichlet.logpdf(row / row.sum(), a) for row in rows]).reshape(
+        z.shape[:-1]
+    )
+
+
+def _log_ratios(z: np.ndarray, loc: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """The normal of log(z_k / z_K) and the Jacobian, row by row."""
+    ratio = np.log(z[..., :-1] / z[..., -1:])
+    shape = np.broadcast_shapes(ratio.shape, loc[..., :-1].shape)
+    loc, variance = (np.broadcast_to(t, (*shape[:-1], z.shape[-1])) for t in (loc, variance))
+    scores = np.zeros(shape[:-1])
+    scores[...] = -np.log(z).sum(-1)
+    for row in np.ndindex(shape[:-1]):
+        mean = loc[row][:-1] - loc[row][-1]
+        covariance = np.diag(variance[row][:-1]) + variance[row][-1]
+        scores[row] += stats.multivariate_normal.logpdf(
+            np.broadcast_to(ratio, shape)[row], mean, covariance
+        )
+    return scores
+
+
+def _laplace_of_dirichlet(prior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
+    learned = prior.concentration == "learned"
+    a = scale_of(array(prior.raw_concentration)) if learned else prior.concentration * np.ones(3)
+    a = a[: z.shape[-1]]
+    return _log_ratios(z, np.log(a), 1.0 / a)
 
 
 PRIORS: dict[str, Case] = {
@@ -154,6 +187,29 @@ PRIORS: dict[str, Case] = {
         lambda prior, raw, z: _relaxed_bits(z, array(prior.weights.logits), prior.temperature),
         fits="RelaxedBernoulli drawn",
         alone=True,  # its vectors are bounded, tested in test_relaxed_codes.py
+    "Dirichlet": Case(
+        lambda dim=2: Dirichlet(dim, concentration=0.8),
+        _dirichlet,
+        **SIMPLEX,
+        fits="LogisticNormal",
+    ),
+    "Dirichlet learned": Case(
+        lambda dim=2: Dirichlet(dim, concentration="learned"),
+        _dirichlet,
+        **SIMPLEX,
+        fits="LogisticNormal",
+    ),
+    "LogisticNormal 0.8": Case(
+        lambda dim=2: LogisticNormalPrior(dim, concentration=0.8),
+        _laplace_of_dirichlet,
+        **SIMPLEX,
+        fits="LogisticNormal",
+    ),
+    "LogisticNormal learned": Case(
+        lambda dim=2: LogisticNormalPrior(dim, concentration="learned"),
+        _laplace_of_dirichlet,
+        **SIMPLEX,
+        fits="LogisticNormal",
     ),
 }
 
@@ -214,6 +270,11 @@ def _full_rank(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
     return scores
 
 
+def _softmax_normal(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
+    loc, raw_scale = np.split(raw, 2, axis=-1)
+    return _log_ratios(z, loc, scale_of(raw_scale) ** 2)
+
+
 POSTERIORS: dict[str, Case] = {
     "MeanFieldNormal": Case(MeanFieldNormal, _mean_field),
     "FullRankNormal": Case(FullRankNormal, _full_rank),
@@ -252,6 +313,7 @@ POSTERIORS: dict[str, Case] = {
         fits="RelaxedBernoulli",
         alone=True,
     ),
+    "LogisticNormal": Case(LogisticNormal, _softmax_normal, **SIMPLEX, fits="LogisticNormal 0.8"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from pyrovae.distributions.bernoulli import LogitsBernoulli
 from pyrovae.distributions.binary_codes import BinaryCodes
+from pyrovae.distributions.edge_dirichlet import EdgeDirichlet
 from pyrovae.distributions.foreign import Foreign
 from pyrovae.distributions.gumbel import temperature_of
 from pyrovae.distributions.normal_mixture import DiagonalNormalMixture, mixture
@@ -20,4 +21,14 @@ __all__ = [
     "StraightThroughOneHot",
     "mixture",
     "temperature_of",
+from pyrovae.distributions.softmax_normal import SoftmaxNormal, log_coordinates
+
+__all__ = [
+    "DiagonalNormalMixture",
+    "EdgeDirichlet",
+    "Foreign",
+    "LogitsBernoulli",
+    "SoftmaxNormal",
+    "log_coordinates",
+    "mixture",
 ]

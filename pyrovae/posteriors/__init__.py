@@ -3,6 +3,7 @@
 from pyrovae.posteriors.bernoulli_code import BernoulliCode
 from pyrovae.posteriors.categorical import Categorical
 from pyrovae.posteriors.full_rank_normal import FullRankNormal
+from pyrovae.posteriors.logistic_normal import LogisticNormal
 from pyrovae.posteriors.mean_field_normal import MeanFieldNormal
 from pyrovae.posteriors.posterior import Posterior
 from pyrovae.posteriors.relaxed_bernoulli import RelaxedBernoulli
@@ -18,4 +19,8 @@ __all__ = [
     "RelaxedBernoulli",
     "RelaxedCategorical",
     "StraightThroughCategorical",
+    "FullRankNormal",
+    "LogisticNormal",
+    "MeanFieldNormal",
+    "Posterior",
 ]

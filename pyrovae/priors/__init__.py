@@ -2,7 +2,9 @@
 
 from pyrovae.priors.bernoulli_code import BernoulliCode
 from pyrovae.priors.categorical import Categorical
+from pyrovae.priors.dirichlet import Dirichlet
 from pyrovae.priors.gaussian_mixture import GaussianMixture
+from pyrovae.priors.logistic_normal import LogisticNormal
 from pyrovae.priors.prior import Prior
 from pyrovae.priors.relaxed_bernoulli import RelaxedBernoulli
 from pyrovae.priors.relaxed_categorical import RelaxedCategorical
@@ -16,6 +18,10 @@ __all__ = [
     "Prior",
     "RelaxedBernoulli",
     "RelaxedCategorical",
+    "Dirichlet",
+    "GaussianMixture",
+    "LogisticNormal",
+    "Prior",
     "StandardNormal",
     "VampPrior",
 ]
