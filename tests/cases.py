@@ -21,9 +21,10 @@ from pyrovae.likelihoods import Bernoulli, Binomial, Normal
 from pyrovae.models import VAE
 from pyrovae.networks import MLP, Conv, GatedMLP
 from pyrovae.objectives import ELBO, IWAE
-from pyrovae.posteriors import FullRankNormal, LogisticNormal, MeanFieldNormal
+from pyrovae.posteriors import FullRankNormal, LogisticNormal, MeanFieldNormal, SpikeAndSlab
 from pyrovae.priors import Dirichlet, GaussianMixture, StandardNormal, VampPrior
 from pyrovae.priors import LogisticNormal as LogisticNormalPrior
+from pyrovae.priors import SpikeAndSlab as SpikeAndSlabPrior
 from pyrovae.schedules import Constant, Cosine, Cycle, Ramp
 
 Shape = tuple[int, ...]
@@ -80,6 +81,7 @@ def encode(pseudo_inputs: Tensor) -> Any:
 
 CONTEXT = Context(encode=encode)
 SIMPLEX: dict[str, Any] = {"kind": "points of a simplex", "sizes": (2, 3)}
+SPIKES: dict[str, Any] = {"kind": "spikes and slabs"}
 
 
 def _mixture(z: np.ndarray, loc: np.ndarray, scale: np.ndarray, logits: np.ndarray) -> np.ndarray:
@@ -142,6 +144,13 @@ def _laplace_of_dirichlet(prior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndar
     a = scale_of(array(prior.raw_concentration)) if learned else prior.concentration * np.ones(3)
     a = a[: z.shape[-1]]
     return _log_ratios(z, np.log(a), 1.0 / a)
+
+
+def _spikes(z: np.ndarray, logits: Any, loc: Any, scale: Any) -> np.ndarray:
+    share = special.expit(logits)
+    return np.where(z == 0, np.log1p(-share), np.log(share) + stats.norm.logpdf(z, loc, scale)).sum(
+        -1
+    )
 
 
 PRIORS: dict[str, Case] = {
@@ -211,6 +220,18 @@ PRIORS: dict[str, Case] = {
         **SIMPLEX,
         fits="LogisticNormal",
     ),
+    "SpikeAndSlab 0.3": Case(
+        lambda dim=2: SpikeAndSlabPrior(dim, slab_share=0.3),
+        lambda prior, raw, z: _spikes(z, special.logit(0.3), 0.0, 1.0),
+        **SPIKES,
+        fits="SpikeAndSlab",
+    ),
+    "SpikeAndSlab learned": Case(
+        lambda dim=2: SpikeAndSlabPrior(dim, slab_share="learned"),
+        lambda prior, raw, z: _spikes(z, array(prior.logits), 0.0, 1.0),
+        **SPIKES,
+        fits="SpikeAndSlab",
+    ),
 }
 
 # -------------------------------------------------------------------------------------- p(x | z)
@@ -275,6 +296,11 @@ def _softmax_normal(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarra
     return _log_ratios(z, loc, scale_of(raw_scale) ** 2)
 
 
+def _spike_and_slab(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
+    loc, raw_scale, gate = np.split(raw, 3, axis=-1)
+    return _spikes(z, gate, loc, scale_of(raw_scale))
+
+
 POSTERIORS: dict[str, Case] = {
     "MeanFieldNormal": Case(MeanFieldNormal, _mean_field),
     "FullRankNormal": Case(FullRankNormal, _full_rank),
@@ -314,6 +340,7 @@ POSTERIORS: dict[str, Case] = {
         alone=True,
     ),
     "LogisticNormal": Case(LogisticNormal, _softmax_normal, **SIMPLEX, fits="LogisticNormal 0.8"),
+    "SpikeAndSlab": Case(SpikeAndSlab, _spike_and_slab, **SPIKES, fits="SpikeAndSlab 0.3"),
 }
 
 

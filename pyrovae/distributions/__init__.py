@@ -22,6 +22,7 @@ __all__ = [
     "mixture",
     "temperature_of",
 from pyrovae.distributions.softmax_normal import SoftmaxNormal, log_coordinates
+from pyrovae.distributions.spiked_normal import SpikedNormal
 
 __all__ = [
     "DiagonalNormalMixture",
@@ -29,6 +30,7 @@ __all__ = [
     "Foreign",
     "LogitsBernoulli",
     "SoftmaxNormal",
+    "SpikedNormal",
     "log_coordinates",
     "mixture",
 ]

@@ -9,7 +9,7 @@ from pyrovae.distributions.softmax_normal import log_coordinates
 Sizes = torch.Size | list[int] | tuple[int, ...]
 
 
-class EdgeDirichlet(dist.Dirichlet):  # type: ignore[misc]
+class EdgeDirichlet(dist.Dirichlet):
     r"""A Dirichlet, `p(z) = Gamma(sum_k a_k) prod_k z_k^(a_k - 1) / Gamma(a_k)`.
 
     It is `pyro.distributions.Dirichlet`, but for numbers that were rounded to zero, which are

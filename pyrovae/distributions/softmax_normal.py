@@ -58,8 +58,8 @@ class SoftmaxNormal(TorchDistribution):
         "loc": constraints.real_vector,
         "scale": constraints.independent(constraints.positive, 1),
     }
-    support = constraints.simplex  # type: ignore[assignment]
-    has_rsample = True  # type: ignore[assignment]
+    support = constraints.simplex
+    has_rsample = True
 
     def __init__(self, loc: Tensor, scale: Tensor, *, validate_args: bool | None = None) -> None:
         self.loc, self.scale = torch.broadcast_tensors(loc, scale)
@@ -67,7 +67,7 @@ class SoftmaxNormal(TorchDistribution):
 
     def expand(self, batch_shape: Sizes, _instance: Any = None) -> "SoftmaxNormal":
         """Return the distribution with its batch shape expanded."""
-        new = self._get_checked_instance(SoftmaxNormal, _instance)
+        new = type(self).__new__(type(self)) if _instance is None else _instance
         shape = torch.Size(batch_shape) + self.event_shape
         new.loc, new.scale = self.loc.expand(shape), self.scale.expand(shape)
         super(SoftmaxNormal, new).__init__(

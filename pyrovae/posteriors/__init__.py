@@ -9,6 +9,7 @@ from pyrovae.posteriors.posterior import Posterior
 from pyrovae.posteriors.relaxed_bernoulli import RelaxedBernoulli
 from pyrovae.posteriors.relaxed_categorical import RelaxedCategorical
 from pyrovae.posteriors.straight_through_categorical import StraightThroughCategorical
+from pyrovae.posteriors.spike_and_slab import SpikeAndSlab
 
 __all__ = [
     "BernoulliCode",
@@ -23,4 +24,5 @@ __all__ = [
     "LogisticNormal",
     "MeanFieldNormal",
     "Posterior",
+    "SpikeAndSlab",
 ]

@@ -8,6 +8,7 @@ from pyrovae.priors.logistic_normal import LogisticNormal
 from pyrovae.priors.prior import Prior
 from pyrovae.priors.relaxed_bernoulli import RelaxedBernoulli
 from pyrovae.priors.relaxed_categorical import RelaxedCategorical
+from pyrovae.priors.spike_and_slab import SpikeAndSlab
 from pyrovae.priors.standard_normal import StandardNormal
 from pyrovae.priors.vamp import VampPrior
 
@@ -22,6 +23,7 @@ __all__ = [
     "GaussianMixture",
     "LogisticNormal",
     "Prior",
+    "SpikeAndSlab",
     "StandardNormal",
     "VampPrior",
 ]
