@@ -21,7 +21,13 @@ from pyrovae.likelihoods import Bernoulli, Binomial, Normal
 from pyrovae.models import VAE
 from pyrovae.networks import MLP, Conv, GatedMLP
 from pyrovae.objectives import ELBO, IWAE
-from pyrovae.posteriors import FullRankNormal, LogisticNormal, MeanFieldNormal, SpikeAndSlab
+from pyrovae.posteriors import (
+    FullRankNormal,
+    LogisticNormal,
+    MeanFieldNormal,
+    NormalMixture,
+    SpikeAndSlab,
+)
 from pyrovae.priors import Dirichlet, GaussianMixture, StandardNormal, VampPrior
 from pyrovae.priors import LogisticNormal as LogisticNormalPrior
 from pyrovae.priors import SpikeAndSlab as SpikeAndSlabPrior
@@ -86,7 +92,7 @@ SPIKES: dict[str, Any] = {"kind": "spikes and slabs"}
 
 def _mixture(z: np.ndarray, loc: np.ndarray, scale: np.ndarray, logits: np.ndarray) -> np.ndarray:
     per_component = stats.norm.logpdf(z[..., None, :], loc, scale).sum(-1)
-    return special.logsumexp(per_component + special.log_softmax(logits), axis=-1)
+    return special.logsumexp(per_component + special.log_softmax(logits, axis=-1), axis=-1)
 
 
 def _one_hot(z: np.ndarray, logits: np.ndarray) -> np.ndarray:
@@ -301,6 +307,13 @@ def _spike_and_slab(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarra
     return _spikes(z, gate, loc, scale_of(raw_scale))
 
 
+def _normal_mixture(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
+    count, dim = posterior.components, z.shape[-1]
+    loc, raw_scale, logits = np.split(raw, [count * dim, 2 * count * dim], axis=-1)
+    shape = (*raw.shape[:-1], count, dim)
+    return _mixture(z, loc.reshape(shape), scale_of(raw_scale.reshape(shape)), logits)
+
+
 POSTERIORS: dict[str, Case] = {
     "MeanFieldNormal": Case(MeanFieldNormal, _mean_field),
     "FullRankNormal": Case(FullRankNormal, _full_rank),
@@ -340,6 +353,7 @@ POSTERIORS: dict[str, Case] = {
         alone=True,
     ),
     "LogisticNormal": Case(LogisticNormal, _softmax_normal, **SIMPLEX, fits="LogisticNormal 0.8"),
+    "NormalMixture": Case(lambda: NormalMixture(components=3), _normal_mixture),
     "SpikeAndSlab": Case(SpikeAndSlab, _spike_and_slab, **SPIKES, fits="SpikeAndSlab 0.3"),
 }
 

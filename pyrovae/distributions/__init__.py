@@ -21,6 +21,7 @@ __all__ = [
     "StraightThroughOneHot",
     "mixture",
     "temperature_of",
+from pyrovae.distributions.pathwise_mixture import PathwiseNormalMixture
 from pyrovae.distributions.softmax_normal import SoftmaxNormal, log_coordinates
 from pyrovae.distributions.spiked_normal import SpikedNormal
 
@@ -29,6 +30,7 @@ __all__ = [
     "EdgeDirichlet",
     "Foreign",
     "LogitsBernoulli",
+    "PathwiseNormalMixture",
     "SoftmaxNormal",
     "SpikedNormal",
     "log_coordinates",

@@ -5,6 +5,7 @@ from pyrovae.posteriors.categorical import Categorical
 from pyrovae.posteriors.full_rank_normal import FullRankNormal
 from pyrovae.posteriors.logistic_normal import LogisticNormal
 from pyrovae.posteriors.mean_field_normal import MeanFieldNormal
+from pyrovae.posteriors.normal_mixture import NormalMixture
 from pyrovae.posteriors.posterior import Posterior
 from pyrovae.posteriors.relaxed_bernoulli import RelaxedBernoulli
 from pyrovae.posteriors.relaxed_categorical import RelaxedCategorical
@@ -23,6 +24,7 @@ __all__ = [
     "FullRankNormal",
     "LogisticNormal",
     "MeanFieldNormal",
+    "NormalMixture",
     "Posterior",
     "SpikeAndSlab",
 ]
