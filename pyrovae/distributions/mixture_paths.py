@@ -48,7 +48,7 @@ class Pathwise(torch.autograd.Function):
         return draw.clone()
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, Tensor, Tensor]:
         """Return the gradient along the velocity of the draw by each parameter."""
         draw, logits, loc, scale = ctx.saved_tensors

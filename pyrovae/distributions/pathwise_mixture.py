@@ -68,7 +68,7 @@ class PathwiseNormalMixture(TorchDistribution):
         shape = torch.Size(batch_shape)
         new.logits, new.loc, new.scale = self._expanded(shape)
         new._data_dims = self._data_dims
-        super(PathwiseNormalMixture, new).__init__(shape, self.event_shape, validate_args=False)
+        TorchDistribution.__init__(new, shape, self.event_shape, validate_args=False)
         new._validate_args = self._validate_args
         return new
 

@@ -70,8 +70,8 @@ class SoftmaxNormal(TorchDistribution):
         new = type(self).__new__(type(self)) if _instance is None else _instance
         shape = torch.Size(batch_shape) + self.event_shape
         new.loc, new.scale = self.loc.expand(shape), self.scale.expand(shape)
-        super(SoftmaxNormal, new).__init__(
-            torch.Size(batch_shape), self.event_shape, validate_args=False
+        TorchDistribution.__init__(
+            new, torch.Size(batch_shape), self.event_shape, validate_args=False
         )
         new._validate_args = self._validate_args
         return new

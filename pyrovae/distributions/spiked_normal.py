@@ -81,7 +81,7 @@ class SpikedNormal(TorchDistribution):
         shape = torch.Size(batch_shape)
         for name in self.arg_constraints:
             setattr(new, name, getattr(self, name).expand(shape))
-        super(SpikedNormal, new).__init__(shape, validate_args=False)
+        TorchDistribution.__init__(new, shape, validate_args=False)
         new._validate_args = self._validate_args
         return new
 
@@ -108,7 +108,7 @@ class SpikedNormal(TorchDistribution):
         gate = hard.to(slab.dtype) + weight * (logits - logits.detach())
         draw = gate * slab
         if draw.requires_grad:
-            draw._gates = gate, slab  # type: ignore[attr-defined]
+            draw._gates = gate, slab
         return draw
 
     def log_prob(self, value: Tensor) -> Tensor:

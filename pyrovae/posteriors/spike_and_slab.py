@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pyro.distributions as dist
 import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor
@@ -36,11 +37,10 @@ class SpikeAndSlab(Posterior):
         """Return q(z | x); see `Posterior`."""
         parameters = self.head.unpack(raw, self.event_shape)
         spiked = SpikedNormal(parameters["gate"], parameters["loc"], positive(parameters["scale"]))
-        return spiked.to_event(len(self.event_shape))
+        return dist.Independent(spiked, len(self.event_shape))
 
 
-@kl_rule(SpikedNormal, SpikedNormal)
-def _spiked_normals(q: SpikedNormal, p: SpikedNormal) -> Tensor:
+def _kl_of_dimensions(q: SpikedNormal, p: SpikedNormal) -> Tensor:
     """Return the gates' KL plus, where q's gate is open, the slabs'."""
     opened, closed = logsigmoid(q.logits), logsigmoid(-q.logits)
     ratio = (q.scale / p.scale).square()
@@ -48,6 +48,9 @@ def _spiked_normals(q: SpikedNormal, p: SpikedNormal) -> Tensor:
     slabs = 0.5 * (ratio + gap - 1.0) + p.scale.log() - q.scale.log()
     from_open = opened - logsigmoid(p.logits) + slabs
     return opened.exp() * from_open + closed.exp() * (closed - logsigmoid(-p.logits))
+
+
+kl_rule(SpikedNormal, SpikedNormal)(_kl_of_dimensions)
 
 
 @kl_rule(torch.distributions.Independent, torch.distributions.Independent)
@@ -59,4 +62,5 @@ def _independent_spiked_normals(
     depth = q.reinterpreted_batch_ndims
     if depth != p.reinterpreted_batch_ndims or not all(isinstance(b, SpikedNormal) for b in bases):
         return None
-    return _spiked_normals(*bases).sum(tuple(range(-depth, 0)))
+    divergence: Tensor = _kl_of_dimensions(*bases)
+    return divergence.sum(tuple(range(-depth, 0)))

@@ -3,6 +3,7 @@
 import math
 from typing import Literal
 
+import pyro.distributions as dist
 import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor, nn
@@ -59,4 +60,4 @@ class SpikeAndSlab(Prior):
 
     def forward(self, context: Context) -> TorchDistributionMixin:
         """Return p(z); see `Prior`."""
-        return SpikedNormal(self.logits, self.loc, self.scale).to_event(1)
+        return dist.Independent(SpikedNormal(self.logits, self.loc, self.scale), 1)
