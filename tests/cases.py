@@ -364,22 +364,26 @@ def latent_shape(kind: str, size: int) -> Shape:
 
 
 def bound(name: str, size: int = 2) -> Any:
-    """A prior or a posterior for z of a size, bound as a model would bind it."""
+    """A prior or a posterior for z of a size, bound as a model would bind it.
+
+    The posterior `"q Laplace"` is told from the prior `"Laplace"`; a name of one room needs no q.
+    """
     if name in PRIORS:
         prior = PRIORS[name].make(size)
         prior.bind((size,))
         return prior
-    posterior = POSTERIORS[name].make()
-    posterior.event_shape = latent_shape(POSTERIORS[name].kind, size)
+    case = POSTERIORS[name.removeprefix("q ")]
+    posterior = case.make()
+    posterior.event_shape = latent_shape(case.kind, size)
     posterior.bind((4,))
     return posterior
 
 
 def partner(name: str) -> str:
-    """The row that a prior's or a posterior's row trains with."""
+    """The row that a prior's or a posterior's row trains with; see `bound` for the names."""
     if name in PRIORS:
         return PRIORS[name].fits or "MeanFieldNormal"
-    return POSTERIORS[name].fits or "StandardNormal"
+    return POSTERIORS[name.removeprefix("q ")].fits or "StandardNormal"
 
 
 # ------------------------------------------------------------- networks, schedules, objectives
@@ -424,7 +428,7 @@ def small_vae(
     Of a prior and a posterior one may be left out: it is the other's partner.
     """
     if prior is None:
-        prior = partner(posterior) if isinstance(posterior, str) else "StandardNormal"
+        prior = partner(f"q {posterior}") if isinstance(posterior, str) else "StandardNormal"
     if posterior is None:
         posterior = partner(prior) if isinstance(prior, str) else "MeanFieldNormal"
 
@@ -449,7 +453,7 @@ PAIRS = list(
         [
             *product(*FIRST),
             *((name, partner(name)) for name in PRIORS),
-            *((partner(name), name) for name in POSTERIORS),
+            *((partner(f"q {name}"), name) for name in POSTERIORS),
         ]
     )
 )

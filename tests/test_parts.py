@@ -50,7 +50,7 @@ def part_of(name: str, size: int = 0) -> Any:
     if name in LIKELIHOODS:
         return LIKELIHOODS[name].make((size or 3,))
     sizes = Z[name].sizes
-    return bound(name.removeprefix("q "), size or sizes[min(1, len(sizes) - 1)])
+    return bound(name, size or sizes[min(1, len(sizes) - 1)])
 
 
 def raw_for(part: Any, batch: tuple[int, ...], spread: float = 0.8) -> torch.Tensor:
@@ -254,7 +254,7 @@ def test_extreme_raw_numbers_stay_finite(name: str, size: int, pattern: tuple[fl
     assert score.isfinite(), score
     total = score
     if name not in LIKELIHOODS:
-        prior = bound(partner(name.removeprefix("q ")), size).float()(CONTEXT)
+        prior = bound(partner(name), size).float()(CONTEXT)
         kl = analytic_kl(made, prior)
         kl = score - prior.log_prob(draw) if kl is None else kl
         assert kl.isfinite(), kl
