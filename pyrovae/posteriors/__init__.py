@@ -4,6 +4,11 @@ from pyrovae.posteriors.bernoulli_code import BernoulliCode
 from pyrovae.posteriors.categorical import Categorical
 from pyrovae.posteriors.full_rank_normal import FullRankNormal
 from pyrovae.posteriors.logistic_normal import LogisticNormal
+from pyrovae.posteriors.deterministic import Deterministic
+from pyrovae.posteriors.full_rank_normal import FullRankNormal
+from pyrovae.posteriors.isotropic_normal import IsotropicNormal
+from pyrovae.posteriors.laplace import Laplace
+from pyrovae.posteriors.low_rank_normal import LowRankNormal
 from pyrovae.posteriors.mean_field_normal import MeanFieldNormal
 from pyrovae.posteriors.normal_mixture import NormalMixture
 from pyrovae.posteriors.posterior import Posterior
@@ -27,4 +32,11 @@ __all__ = [
     "NormalMixture",
     "Posterior",
     "SpikeAndSlab",
+    "Deterministic",
+    "FullRankNormal",
+    "IsotropicNormal",
+    "Laplace",
+    "LowRankNormal",
+    "MeanFieldNormal",
+    "Posterior",
 ]
