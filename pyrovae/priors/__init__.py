@@ -5,11 +5,16 @@ from pyrovae.priors.categorical import Categorical
 from pyrovae.priors.dirichlet import Dirichlet
 from pyrovae.priors.gaussian_mixture import GaussianMixture
 from pyrovae.priors.logistic_normal import LogisticNormal
+from pyrovae.priors.conditional_normal import ConditionalNormal
+from pyrovae.priors.gaussian_mixture import GaussianMixture
+from pyrovae.priors.laplace import Laplace
+from pyrovae.priors.normal import Normal
 from pyrovae.priors.prior import Prior
 from pyrovae.priors.relaxed_bernoulli import RelaxedBernoulli
 from pyrovae.priors.relaxed_categorical import RelaxedCategorical
 from pyrovae.priors.spike_and_slab import SpikeAndSlab
 from pyrovae.priors.standard_normal import StandardNormal
+from pyrovae.priors.student_t import StudentT
 from pyrovae.priors.vamp import VampPrior
 
 __all__ = [
@@ -25,5 +30,12 @@ __all__ = [
     "Prior",
     "SpikeAndSlab",
     "StandardNormal",
+    "ConditionalNormal",
+    "GaussianMixture",
+    "Laplace",
+    "Normal",
+    "Prior",
+    "StandardNormal",
+    "StudentT",
     "VampPrior",
 ]
