@@ -237,6 +237,23 @@ PRIORS: dict[str, Case] = {
         lambda prior, raw, z: _spikes(z, array(prior.logits), 0.0, 1.0),
         **SPIKES,
         fits="SpikeAndSlab",
+    "Normal learned": Case(  # there is a likelihood's row of the name alone
+        lambda dim=2: priors.Normal(dim),
+        lambda prior, raw, z: stats.norm.logpdf(
+            z, array(prior.loc), scale_of(array(prior.raw_scale))
+        ).sum(-1),
+    ),
+    "Laplace": Case(
+        lambda dim=2: priors.Laplace(dim, scale=0.8),
+        lambda prior, raw, z: stats.laplace.logpdf(z, scale=0.8).sum(-1),
+    ),
+    "StudentT": Case(
+        lambda dim=2: priors.StudentT(dim, df=9.0),
+        lambda prior, raw, z: stats.t.logpdf(z, 9.0).sum(-1),
+    ),
+    "ConditionalNormal": Case(  # which needs a condition: tests/test_vector_parts.py
+        lambda dim=2: priors.ConditionalNormal(dim, condition=3, hidden=(5,)),
+        alone=True,
     ),
 }
 
@@ -312,6 +329,28 @@ def _normal_mixture(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarra
     loc, raw_scale, logits = np.split(raw, [count * dim, 2 * count * dim], axis=-1)
     shape = (*raw.shape[:-1], count, dim)
     return _mixture(z, loc.reshape(shape), scale_of(raw_scale.reshape(shape)), logits)
+def _isotropic(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
+    return stats.norm.logpdf(z, raw[..., :-1], scale_of(raw[..., -1:])).sum(-1)
+
+
+def _low_rank(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
+    (dim,), rank = posterior.event_shape, posterior.rank
+    scores = np.empty(np.broadcast_shapes(raw.shape[:-1], z.shape[:-1]))
+    raw = np.broadcast_to(raw, (*scores.shape, raw.shape[-1]))
+    z = np.broadcast_to(z, (*scores.shape, dim))
+    longest = 100.0 / np.sqrt(dim * rank)
+    for row in product(*map(range, scores.shape)):
+        loc, raw_scale, lean = np.split(raw[row], [dim, 2 * dim])
+        lean = longest * np.tanh(lean.reshape(dim, rank) / longest)
+        stretch = np.diag(scale_of(raw_scale))
+        covariance = stretch @ (np.eye(dim) + lean @ lean.T) @ stretch
+        scores[row] = stats.multivariate_normal.logpdf(z[row], loc, covariance)
+    return scores
+
+
+def _laplace(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
+    loc, raw_scale = np.split(raw, 2, axis=-1)
+    return stats.laplace.logpdf(z, loc, scale_of(raw_scale)).sum(-1)
 
 
 POSTERIORS: dict[str, Case] = {
@@ -355,6 +394,10 @@ POSTERIORS: dict[str, Case] = {
     "LogisticNormal": Case(LogisticNormal, _softmax_normal, **SIMPLEX, fits="LogisticNormal 0.8"),
     "NormalMixture": Case(lambda: NormalMixture(components=3), _normal_mixture),
     "SpikeAndSlab": Case(SpikeAndSlab, _spike_and_slab, **SPIKES, fits="SpikeAndSlab 0.3"),
+    "IsotropicNormal": Case(posteriors.IsotropicNormal, _isotropic),
+    "LowRankNormal": Case(posteriors.LowRankNormal, _low_rank),
+    "Laplace": Case(posteriors.Laplace, _laplace, fits="Laplace"),
+    "Deterministic": Case(posteriors.Deterministic, fits="StandardNormal", point=True),
 }
 
 
