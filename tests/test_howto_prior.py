@@ -75,13 +75,14 @@ def run(copy: Path, *words: str) -> str:
 
 
 def test_it_is_a_part_like_any_other(copy: Path) -> None:
-    listed = run(copy, "-m", "pyrovae", "parts", "--room", "priors")
-    assert re.search(r"^\s*Logistic\b", listed, re.MULTILINE)
-    printed = run(
-        copy, "-m", "pyrovae", "train", "--model.prior", "Logistic", "--model.prior.dim", "3",
-        "--print_config",
-    )  # fmt: skip
-    assert "pyrovae.priors.Logistic" in printed
+    both = (
+        "from pyrovae.__main__ import main\n"
+        "assert main(['parts', '--room', 'priors']) == 0\n"
+        "assert main(['train', '--model.prior', 'Logistic', '--print_config']) == 0\n"
+    )
+    printed = run(copy, "-c", both)
+    assert re.search(r"^\s*Logistic\(dim=32\)$", printed, re.MULTILINE)
+    assert re.search(r"class_path: pyrovae\.priors\.Logistic$", printed, re.MULTILINE)
 
 
 def test_it_is_under_every_contract_test(copy: Path) -> None:
