@@ -123,6 +123,12 @@ def check_parts(vae: Any) -> None:
 
 
 def _check_latent(vae: Any) -> None:
+    if vae.prior.conditional:
+        raise ValueError(
+            f"prior {vae.prior!r} and posterior {vae.posterior!r} do not fit: the prior is "
+            f"p(z | y), and a {type(vae).__name__} has no condition y to give it; choose a prior "
+            f"of z alone, such as Normal or StandardNormal, or a conditional model"
+        )
     raw = _run(vae.encoder_network)
     q = _called(vae.posterior, raw, Context(index=torch.zeros(2, dtype=torch.int64)))
     p = _called(vae.prior, Context(encode=vae._encode_frozen))

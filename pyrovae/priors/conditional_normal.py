@@ -41,6 +41,8 @@ class ConditionalNormal(Prior):
         torch.Size([3, 2])
     """
 
+    conditional = True
+
     def __init__(
         self, dim: int = 32, *, condition: int = 10, hidden: tuple[int, ...] = (100,)
     ) -> None:

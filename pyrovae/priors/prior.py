@@ -21,9 +21,11 @@ class Prior(Declared, nn.Module, ABC):
 
     Arguments:
         event_shape: the shape of one z, an attribute that the subclass sets.
+        conditional: whether it is p(z | y), and needs the context's condition y.
     """
 
     event_shape: Shape
+    conditional: bool = False
 
     @abstractmethod
     def forward(self, context: Context) -> TorchDistributionMixin:
