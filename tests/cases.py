@@ -31,6 +31,8 @@ from pyrovae.posteriors import (
 from pyrovae.priors import Dirichlet, GaussianMixture, StandardNormal, VampPrior
 from pyrovae.priors import LogisticNormal as LogisticNormalPrior
 from pyrovae.priors import SpikeAndSlab as SpikeAndSlabPrior
+from pyrovae.posteriors import FullRankNormal, MeanFieldNormal, PowerSpherical, VonMisesFisher
+from pyrovae.priors import GaussianMixture, HypersphericalUniform, StandardNormal, VampPrior
 from pyrovae.schedules import Constant, Cosine, Cycle, Ramp
 
 Shape = tuple[int, ...]
@@ -255,6 +257,16 @@ PRIORS: dict[str, Case] = {
         lambda dim=2: priors.ConditionalNormal(dim, condition=3, hidden=(5,)),
         alone=True,
     ),
+    "HypersphericalUniform": Case(
+        lambda dim=2: HypersphericalUniform(dim),
+        lambda prior, raw, z: np.full(
+            z.shape[:-1],
+            special.gammaln(0.5 * prior.dim) - 0.5 * prior.dim * np.log(np.pi) - np.log(2.0),
+        ),
+        kind="points of a sphere",
+        fits="PowerSpherical",
+        sizes=(2, 3),
+    ),
 }
 
 # -------------------------------------------------------------------------------------- p(x | z)
@@ -398,6 +410,46 @@ POSTERIORS: dict[str, Case] = {
     "LowRankNormal": Case(posteriors.LowRankNormal, _low_rank),
     "Laplace": Case(posteriors.Laplace, _laplace, fits="Laplace"),
     "Deterministic": Case(posteriors.Deterministic, fits="StandardNormal", point=True),
+def _mean_direction(raw: np.ndarray) -> np.ndarray:
+    moved = raw[..., :-1] + 1e-3 * np.eye(raw.shape[-1] - 1)[0]
+    return moved / np.linalg.norm(moved, axis=-1, keepdims=True)
+
+
+def _power_spherical(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
+    (dim,) = posterior.event_shape
+    k, b = scale_of(raw[..., -1]), 0.5 * (dim - 1)
+    log_norm = (k + 2.0 * b) * np.log(2.0) + b * np.log(np.pi)
+    log_norm += special.gammaln(k + b) - special.gammaln(k + 2.0 * b)
+    return k * np.log1p((_mean_direction(raw) * z).sum(-1)) - log_norm
+
+
+def _von_mises_fisher(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
+    loc, k = _mean_direction(raw), scale_of(raw[..., -1])
+    scores = np.empty(np.broadcast_shapes(raw.shape[:-1], z.shape[:-1]))
+    loc, z = (np.broadcast_to(given, (*scores.shape, z.shape[-1])) for given in (loc, z))
+    k = np.broadcast_to(k, scores.shape)
+    for row in product(*map(range, scores.shape)):
+        scores[row] = stats.vonmises_fisher(loc[row], k[row]).logpdf(z[row])
+    return scores
+
+
+POSTERIORS: dict[str, Case] = {
+    "MeanFieldNormal": Case(MeanFieldNormal, _mean_field),
+    "FullRankNormal": Case(FullRankNormal, _full_rank),
+    "PowerSpherical": Case(
+        PowerSpherical,
+        _power_spherical,
+        kind="points of a sphere",
+        fits="HypersphericalUniform",
+        sizes=(2, 3),
+    ),
+    "VonMisesFisher": Case(
+        VonMisesFisher,
+        _von_mises_fisher,
+        kind="points of a sphere",
+        fits="HypersphericalUniform",
+        sizes=(2, 3),
+    ),
 }
 
 

@@ -35,4 +35,22 @@ __all__ = [
     "SpikedNormal",
     "log_coordinates",
     "mixture",
+from pyrovae.distributions.bessel import bessel_i
+from pyrovae.distributions.foreign import Foreign
+from pyrovae.distributions.hyperspherical_uniform import HypersphericalUniform, log_area, unit
+from pyrovae.distributions.normal_mixture import DiagonalNormalMixture, mixture
+from pyrovae.distributions.power_spherical import PowerSpherical
+from pyrovae.distributions.von_mises_fisher import VonMisesFisher
+
+__all__ = [
+    "DiagonalNormalMixture",
+    "Foreign",
+    "HypersphericalUniform",
+    "LogitsBernoulli",
+    "PowerSpherical",
+    "VonMisesFisher",
+    "bessel_i",
+    "log_area",
+    "mixture",
+    "unit",
 ]

@@ -39,4 +39,13 @@ __all__ = [
     "LowRankNormal",
     "MeanFieldNormal",
     "Posterior",
+from pyrovae.posteriors.power_spherical import PowerSpherical
+from pyrovae.posteriors.von_mises_fisher import VonMisesFisher
+
+__all__ = [
+    "FullRankNormal",
+    "MeanFieldNormal",
+    "Posterior",
+    "PowerSpherical",
+    "VonMisesFisher",
 ]

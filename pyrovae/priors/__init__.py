@@ -9,6 +9,7 @@ from pyrovae.priors.conditional_normal import ConditionalNormal
 from pyrovae.priors.gaussian_mixture import GaussianMixture
 from pyrovae.priors.laplace import Laplace
 from pyrovae.priors.normal import Normal
+from pyrovae.priors.hyperspherical_uniform import HypersphericalUniform
 from pyrovae.priors.prior import Prior
 from pyrovae.priors.relaxed_bernoulli import RelaxedBernoulli
 from pyrovae.priors.relaxed_categorical import RelaxedCategorical
@@ -37,5 +38,9 @@ __all__ = [
     "Prior",
     "StandardNormal",
     "StudentT",
+    "GaussianMixture",
+    "HypersphericalUniform",
+    "Prior",
+    "StandardNormal",
     "VampPrior",
 ]
