@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-_TERMS = 10  # of the uniform expansion
-_LEAST = 20.0  # the order from which these terms are enough
+_TERMS = 14  # of the uniform expansion
+_LEAST = 10.0  # the order from which these terms are enough
 _LARGEST = 1e150  # of x: its square is still a float64
 
 
@@ -30,12 +30,12 @@ def bessel_i(order: float, x: Tensor) -> tuple[Tensor, Tensor]:
         log_regular = log [ Gamma(v + 1) (2 / x)^v I_v(x) e^-x ],    0 at x = 0,
         ratio = I_{v+1}(x) / (x I_v(x)),                             1 / (2 v + 2) at x = 0.
 
-    The uniform asymptotic expansion is taken at an order of 20 or above, with ten terms, and the
+    The uniform asymptotic expansion is taken at an order of 10 or above, to its 14th term, and the
     stable recurrence `ratio_v = 1 / (2 (v + 1) + x^2 ratio_{v+1})` leads down from there, so that
     the number of operations is fixed. Both are found in float64, whatever the type of x. The
     derivatives follow from both: `x ratio - 1`, and `x ratio_v (ratio_{v+1} - ratio_v)`.
 
-    In float64 both agree with SciPy's `ive` to 1e-13, for orders from 0 to 500 and x from 1e-6 to
+    In float64 both agree with SciPy's `ive` to 1e-12, for orders from 0 to 500 and x from 1e-6 to
     1e6: the ratio relatively, the logarithm relative to the largest of its terms and one.
 
     References:
@@ -88,10 +88,8 @@ def _evaluated(order: float, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     top = order + steps
     x = x.clamp(max=_LARGEST)
     length = (x.square() + top * top).sqrt()
-    plain, slope = _coefficients(top)
-    p = top / length
-    series = _polynomial(plain, p)
-    ratio = 1.0 / (length + top) - _polynomial(slope, p) / (series * length)
+    series, slope = _series(top, top / length)
+    ratio = 1.0 / (length + top) - slope / (series * length)
     # log [I_v(x) / x^v e^-x] at the top
     log_regular = top * top / (length + x) - top * torch.log(length + top)
     log_regular = log_regular - 0.5 * torch.log(2.0 * math.pi * length) + torch.log(series)
@@ -106,12 +104,12 @@ def _evaluated(order: float, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return log_regular + constant, ratio, above
 
 
-def _polynomial(coefficients: tuple[float, ...], p: Tensor) -> Tensor:
-    """Return `sum_j c_j p^j` by Horner's rule."""
-    total = torch.full_like(p, coefficients[-1])
-    for coefficient in coefficients[-2::-1]:
-        total = total * p + coefficient
-    return total
+def _series(order: float, p: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both polynomials of the expansion at p, by one matrix product."""
+    coefficients = torch.tensor(_coefficients(order), dtype=p.dtype, device=p.device)
+    powers = torch.arange(coefficients.shape[1], dtype=p.dtype, device=p.device)
+    both = (p.unsqueeze(-1) ** powers) @ coefficients.mT
+    return both[..., 0], both[..., 1]
 
 
 @cache
@@ -122,7 +120,7 @@ def _coefficients(order: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
     derivative of I_v, whose polynomials V_k have `V_{k+1} - U_{k+1} = -(1 - p^2) p (U_k / 2 +
     p U_k')`: it is the sum of `p (U_k / 2 + p U_k') / v^(k+1)`.
     """
-    plain = [0.0] * (3 * _TERMS + 1)
+    plain = [0.0] * (3 * _TERMS + 2)
     slope = [0.0] * (3 * _TERMS + 2)
     for k, polynomial in enumerate(_olver()):
         for j, coefficient in enumerate(polynomial):
