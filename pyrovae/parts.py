@@ -17,9 +17,8 @@ from pyrovae.context import Context
 from pyrovae.declared import arguments_of, constructor_call
 from pyrovae.likelihoods import Likelihood, Normal
 from pyrovae.models import VAE
-from pyrovae.models.fitting import is_point
 from pyrovae.networks import MLP
-from pyrovae.objectives import analytic_kl
+from pyrovae.objectives import analytic_kl, is_point
 from pyrovae.posteriors import MeanFieldNormal, Posterior
 from pyrovae.priors import Prior
 from pyrovae.scopes import random_state, validation
@@ -113,7 +112,6 @@ def table() -> str:
     """Return what goes with what as a table in Markdown, a row for each prior."""
     found = compatibilities()
     lines = ["| prior | analytic KL | sampled KL | no density |", "| --- | --- | --- | --- |"]
-    refused: dict[str, list[str]] = {}
     for prior in dict.fromkeys(one.prior for one in found):
         own = [one for one in found if one.prior == prior]
         cells = [
@@ -121,18 +119,29 @@ def table() -> str:
             for kl in ("analytic", "sampled", None)
         ]
         lines.append(f"| {' | '.join([_code(prior), *cells])} |")
-        for one in own:
-            if not one.legal:
-                said = one.reason.partition(_FIT)[2] or one.reason
-                refused.setdefault(f"{_code(prior)}: {said}", []).append(_code(one.posterior))
+    refused: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
+    for one in found:
+        if not one.legal:
+            priors, posteriors = refused.setdefault(_stem(one), ({}, {}))
+            priors[_code(one.prior)] = None
+            posteriors[_code(one.posterior)] = None
     if refused:
         lines += ["", "Refused, and why:", ""]
-    lines += [f"- {', '.join(names)} with {reason}" for reason, names in refused.items()]
+    for reason, (priors, posteriors) in sorted(refused.items()):
+        lines.append(f"- {reason}: {', '.join(posteriors)} with {', '.join(priors)}")
     return "\n".join(lines)
 
 
+def _stem(refused: Compatibility) -> str:
+    """Return why a pair is refused without what would fit, and without the names."""
+    said = refused.reason.partition(_FIT)[2] or refused.reason
+    for call, name in ((refused.posterior, "the posterior"), (refused.prior, "the prior")):
+        said = said.replace(call, name).replace(call.partition("(")[0], name)
+    return said.partition(";")[0].partition(". ")[0]
+
+
 def _code(call: str) -> str:
-    return f"`{call.removesuffix('()')}`"
+    return f"`{call.partition('(')[0]}`"
 
 
 def _kl(vae: VAE) -> Literal["analytic", "sampled"] | None:
@@ -170,7 +179,7 @@ def _again(part: Any) -> Any:
 
 
 def example(part: type) -> Any:
-    """Make a small part of a class: what it asks for is two of a number, or a simple part.
+    """Make a small part of a class: dimensions are three, other numbers it asks for two.
 
     Example:
         >>> from pyrovae.likelihoods import Binomial
@@ -179,9 +188,11 @@ def example(part: type) -> Any:
     """
     given: dict[str, Any] = {}
     for name, argument in arguments(part).items():
-        if argument.default is not inspect.Parameter.empty:
+        if name == "dim":  # small, for the values of a code are counted
+            given[name] = 3
+        elif argument.default is not inspect.Parameter.empty:
             continue
-        if name == "event_shape":
+        elif name == "event_shape":
             given[name] = (3,)
         elif any(issubclass(base, Posterior) for base in argument.bases):
             given[name] = MeanFieldNormal()

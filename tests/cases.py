@@ -26,13 +26,19 @@ from pyrovae.posteriors import (
     LogisticNormal,
     MeanFieldNormal,
     NormalMixture,
+    PowerSpherical,
     SpikeAndSlab,
+    VonMisesFisher,
 )
-from pyrovae.priors import Dirichlet, GaussianMixture, StandardNormal, VampPrior
+from pyrovae.priors import (
+    Dirichlet,
+    GaussianMixture,
+    HypersphericalUniform,
+    StandardNormal,
+    VampPrior,
+)
 from pyrovae.priors import LogisticNormal as LogisticNormalPrior
 from pyrovae.priors import SpikeAndSlab as SpikeAndSlabPrior
-from pyrovae.posteriors import FullRankNormal, MeanFieldNormal, PowerSpherical, VonMisesFisher
-from pyrovae.priors import GaussianMixture, HypersphericalUniform, StandardNormal, VampPrior
 from pyrovae.schedules import Constant, Cosine, Cycle, Ramp
 
 Shape = tuple[int, ...]
@@ -121,6 +127,8 @@ def _relaxed_bits(z: np.ndarray, logits: np.ndarray, temperature: float) -> np.n
     """The density of sigmoid(y), y logistic: SciPy's, with the change of variables."""
     logistic = stats.logistic(logits / temperature, 1.0 / temperature)
     return (logistic.logpdf(special.logit(z)) - np.log(z * (1.0 - z))).sum(-1)
+
+
 def _dirichlet(prior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
     learned = prior.concentration == "learned"
     a = scale_of(array(prior.raw_concentration)) if learned else prior.concentration * np.ones(3)
@@ -204,6 +212,7 @@ PRIORS: dict[str, Case] = {
         lambda prior, raw, z: _relaxed_bits(z, array(prior.weights.logits), prior.temperature),
         fits="RelaxedBernoulli drawn",
         alone=True,  # its vectors are bounded, tested in test_relaxed_codes.py
+    ),
     "Dirichlet": Case(
         lambda dim=2: Dirichlet(dim, concentration=0.8),
         _dirichlet,
@@ -239,6 +248,7 @@ PRIORS: dict[str, Case] = {
         lambda prior, raw, z: _spikes(z, array(prior.logits), 0.0, 1.0),
         **SPIKES,
         fits="SpikeAndSlab",
+    ),
     "Normal learned": Case(  # there is a likelihood's row of the name alone
         lambda dim=2: priors.Normal(dim),
         lambda prior, raw, z: stats.norm.logpdf(
@@ -341,6 +351,8 @@ def _normal_mixture(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarra
     loc, raw_scale, logits = np.split(raw, [count * dim, 2 * count * dim], axis=-1)
     shape = (*raw.shape[:-1], count, dim)
     return _mixture(z, loc.reshape(shape), scale_of(raw_scale.reshape(shape)), logits)
+
+
 def _isotropic(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
     return stats.norm.logpdf(z, raw[..., :-1], scale_of(raw[..., -1:])).sum(-1)
 
@@ -363,6 +375,29 @@ def _low_rank(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
 def _laplace(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
     loc, raw_scale = np.split(raw, 2, axis=-1)
     return stats.laplace.logpdf(z, loc, scale_of(raw_scale)).sum(-1)
+
+
+def _mean_direction(raw: np.ndarray) -> np.ndarray:
+    moved = raw[..., :-1] + 1e-3 * np.eye(raw.shape[-1] - 1)[0]
+    return moved / np.linalg.norm(moved, axis=-1, keepdims=True)
+
+
+def _power_spherical(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
+    (dim,) = posterior.event_shape
+    k, b = scale_of(raw[..., -1]), 0.5 * (dim - 1)
+    log_norm = (k + 2.0 * b) * np.log(2.0) + b * np.log(np.pi)
+    log_norm += special.gammaln(k + b) - special.gammaln(k + 2.0 * b)
+    return k * np.log1p((_mean_direction(raw) * z).sum(-1)) - log_norm
+
+
+def _von_mises_fisher(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
+    loc, k = _mean_direction(raw), scale_of(raw[..., -1])
+    scores = np.empty(np.broadcast_shapes(raw.shape[:-1], z.shape[:-1]))
+    loc, z = (np.broadcast_to(given, (*scores.shape, z.shape[-1])) for given in (loc, z))
+    k = np.broadcast_to(k, scores.shape)
+    for row in product(*map(range, scores.shape)):
+        scores[row] = stats.vonmises_fisher(loc[row], k[row]).logpdf(z[row])
+    return scores
 
 
 POSTERIORS: dict[str, Case] = {
@@ -410,32 +445,6 @@ POSTERIORS: dict[str, Case] = {
     "LowRankNormal": Case(posteriors.LowRankNormal, _low_rank),
     "Laplace": Case(posteriors.Laplace, _laplace, fits="Laplace"),
     "Deterministic": Case(posteriors.Deterministic, fits="StandardNormal", point=True),
-def _mean_direction(raw: np.ndarray) -> np.ndarray:
-    moved = raw[..., :-1] + 1e-3 * np.eye(raw.shape[-1] - 1)[0]
-    return moved / np.linalg.norm(moved, axis=-1, keepdims=True)
-
-
-def _power_spherical(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
-    (dim,) = posterior.event_shape
-    k, b = scale_of(raw[..., -1]), 0.5 * (dim - 1)
-    log_norm = (k + 2.0 * b) * np.log(2.0) + b * np.log(np.pi)
-    log_norm += special.gammaln(k + b) - special.gammaln(k + 2.0 * b)
-    return k * np.log1p((_mean_direction(raw) * z).sum(-1)) - log_norm
-
-
-def _von_mises_fisher(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
-    loc, k = _mean_direction(raw), scale_of(raw[..., -1])
-    scores = np.empty(np.broadcast_shapes(raw.shape[:-1], z.shape[:-1]))
-    loc, z = (np.broadcast_to(given, (*scores.shape, z.shape[-1])) for given in (loc, z))
-    k = np.broadcast_to(k, scores.shape)
-    for row in product(*map(range, scores.shape)):
-        scores[row] = stats.vonmises_fisher(loc[row], k[row]).logpdf(z[row])
-    return scores
-
-
-POSTERIORS: dict[str, Case] = {
-    "MeanFieldNormal": Case(MeanFieldNormal, _mean_field),
-    "FullRankNormal": Case(FullRankNormal, _full_rank),
     "PowerSpherical": Case(
         PowerSpherical,
         _power_spherical,

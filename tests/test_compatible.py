@@ -19,12 +19,15 @@ from pyrovae.posteriors import MeanFieldNormal
 from pyrovae.priors import StandardNormal, VampPrior
 
 DOCS = Path(__file__).parent.parent / "docs"
+FOLLOWING = {"VampPrior", "ExemplarPrior"}  # made of posteriors, and so of their kind
 CELLS = list(product(PRIORS, POSTERIORS))
 
 
 def legal(prior: str, posterior: str) -> bool:
     """What the kinds of z say; a point goes with all that is continuous."""
     p, q = PRIORS[prior], POSTERIORS[posterior]
+    if prior in FOLLOWING:
+        return True
     if q.point:
         return p.kind in ("vectors", "points of a sphere", "points of a simplex")
     return p.kind == q.kind

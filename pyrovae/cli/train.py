@@ -25,6 +25,7 @@ from pyrovae.memory import memory_advice
 from pyrovae.models import Model
 from pyrovae.objectives import Objective
 from pyrovae.outline import outline
+from pyrovae.posteriors import Deterministic
 from pyrovae.scopes import random_state
 from pyrovae.training import Callback, History, TensorBoard, fit
 from pyrovae.training.checkpoints import has_checkpoint
@@ -172,6 +173,9 @@ def _fit(
 
 
 def _evaluate(model: Model, test: Any, tree: dict[str, Any], folder: Path) -> None:
+    if isinstance(getattr(model, "posterior", None), Deterministic):
+        print("the posterior gives points, which have no density: no log p(x) is estimated")
+        return
     result = evaluate(model, test, samples=tree["samples"], seed=tree["seed"])
     show(result, split="test", folder=folder)
 

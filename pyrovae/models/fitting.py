@@ -8,12 +8,12 @@ posterior draws nothing that the prior rules out.
 from typing import Any
 
 import torch
-from pyro.distributions import Delta
 from pyro.distributions import constraints as pyro_constraints
 from torch.distributions import Distribution, constraints
 
 from pyrovae import posteriors, priors
 from pyrovae.models.support import elementwise, in_words, inside, is_bounded, support_of
+from pyrovae.objectives import is_point
 
 _DRAWS = 64
 
@@ -55,13 +55,6 @@ def kind_of(distribution: Distribution) -> str:
     return in_words(element)
 
 
-def is_point(distribution: Any) -> bool:
-    """Return whether a distribution puts all mass on one value of a continuous variable."""
-    while hasattr(distribution, "base_dist"):
-        distribution = distribution.base_dist
-    return isinstance(distribution, Delta)
-
-
 def require_fit(prior: Any, p: Distribution, posterior: Any, q: Distribution) -> None:
     """Raise ValueError where a prior and a posterior do not fit; the message names both.
 
@@ -87,8 +80,11 @@ def require_fit(prior: Any, p: Distribution, posterior: Any, q: Distribution) ->
     kinds = kind_of(p), kind_of(q)
     draws = q.sample(torch.Size((_DRAWS,)))
     if is_point(q):
-        if elementwise(support_of(p)) is not None and not _continuous(p):
-            raise ValueError(f"{pair}: a point is no code; {_posterior_for(prior, kinds[0])}")
+        if not _continuous(p) or not inside(p, draws):
+            raise ValueError(
+                f"{pair}: the prior is over {kinds[0]}, and a point of the posterior is anywhere; "
+                f"{_posterior_for(prior, kinds[0])}, or {_prior_for(posterior, 'vectors')}"
+            )
         return
     if kinds[0] != kinds[1]:
         raise ValueError(

@@ -2,7 +2,7 @@
 
 from pyrovae.objectives.elbo import ELBO
 from pyrovae.objectives.iwae import IWAE
-from pyrovae.objectives.kl import analytic_kl, kl_rule
+from pyrovae.objectives.kl import analytic_kl, is_point, kl_rule
 from pyrovae.objectives.objective import Measurement, Objective, ObjectiveModule
 from pyrovae.objectives.parameters import LocalParameters, is_local
 from pyrovae.objectives.terms import Site, Terms
@@ -19,6 +19,7 @@ __all__ = [
     "Terms",
     "analytic_kl",
     "is_local",
+    "is_point",
     "kl_rule",
     "trace_terms",
 ]

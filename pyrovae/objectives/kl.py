@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from pyro.distributions import Delta
 from torch import Tensor
 from torch.distributions import Distribution, kl_divergence
 
@@ -28,11 +29,11 @@ def kl_rule(q_class: type[Distribution], p_class: type[Distribution]) -> Callabl
 
     Example:
         >>> import pyro.distributions as dist
-        >>> @kl_rule(dist.Delta, dist.Uniform)
-        ... def delta_uniform(q, p):
-        ...     return q.log_density - p.log_prob(q.v)
-        >>> analytic_kl(dist.Delta(torch.tensor(0.5)), dist.Uniform(0.0, 2.0)).item()
-        0.6931471824645996
+        >>> @kl_rule(dist.Uniform, dist.Exponential)
+        ... def uniform_exponential(q, p):
+        ...     return p.rate * q.mean - p.rate.log() - (q.high - q.low).log()
+        >>> analytic_kl(dist.Uniform(0.0, 1.0), dist.Exponential(torch.tensor(2.0))).item()
+        0.3068528175354004
     """
 
     def declare(rule: Rule) -> Rule:
@@ -40,6 +41,19 @@ def kl_rule(q_class: type[Distribution], p_class: type[Distribution]) -> Callabl
         return rule
 
     return declare
+
+
+def is_point(distribution: Any) -> bool:
+    """Return whether a distribution puts all mass on one value, and so has no density.
+
+    Example:
+        >>> import pyro.distributions as dist
+        >>> is_point(dist.Delta(torch.zeros(3)).to_event(1)), is_point(dist.Normal(0.0, 1.0))
+        (True, False)
+    """
+    while hasattr(distribution, "base_dist"):
+        distribution = distribution.base_dist
+    return isinstance(distribution, Delta)
 
 
 def analytic_kl(q: Distribution, p: Distribution) -> Tensor | None:
@@ -56,6 +70,8 @@ def analytic_kl(q: Distribution, p: Distribution) -> Tensor | None:
         >>> analytic_kl(dist.Normal(0.0, 1.0), dist.StudentT(3.0)) is None
         True
     """
+    if is_point(q):
+        return None
     for q_class, p_class, rule in _RULES:
         if isinstance(q, q_class) and isinstance(p, p_class):
             divergence = rule(q, p)

@@ -13,12 +13,11 @@ from functools import cached_property
 from typing import Any, Literal
 
 import torch
-from pyro.distributions import Delta
 from pyro.distributions.util import scale_and_mask
 from torch import Tensor
 from torch.distributions import Distribution
 
-from pyrovae.objectives.kl import analytic_kl, factors
+from pyrovae.objectives.kl import analytic_kl, factors, is_point
 
 Policy = Literal["auto", "analytic", "sampled"]
 Message = Mapping[str, Any]
@@ -65,10 +64,7 @@ class Site:
     @property
     def is_point(self) -> bool:
         """Whether the guide puts all mass on one value of a continuous variable."""
-        fn: Any = self.guide
-        while hasattr(fn, "base_dist"):
-            fn = fn.base_dist
-        return isinstance(fn, Delta)
+        return is_point(self.guide)
 
     @cached_property
     def log_p(self) -> Tensor:

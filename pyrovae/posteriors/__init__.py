@@ -2,50 +2,38 @@
 
 from pyrovae.posteriors.bernoulli_code import BernoulliCode
 from pyrovae.posteriors.categorical import Categorical
-from pyrovae.posteriors.full_rank_normal import FullRankNormal
-from pyrovae.posteriors.logistic_normal import LogisticNormal
 from pyrovae.posteriors.deterministic import Deterministic
 from pyrovae.posteriors.full_rank_normal import FullRankNormal
 from pyrovae.posteriors.isotropic_normal import IsotropicNormal
 from pyrovae.posteriors.laplace import Laplace
+from pyrovae.posteriors.logistic_normal import LogisticNormal
 from pyrovae.posteriors.low_rank_normal import LowRankNormal
 from pyrovae.posteriors.mean_field_normal import MeanFieldNormal
 from pyrovae.posteriors.normal_mixture import NormalMixture
 from pyrovae.posteriors.posterior import Posterior
+from pyrovae.posteriors.power_spherical import PowerSpherical
 from pyrovae.posteriors.relaxed_bernoulli import RelaxedBernoulli
 from pyrovae.posteriors.relaxed_categorical import RelaxedCategorical
-from pyrovae.posteriors.straight_through_categorical import StraightThroughCategorical
 from pyrovae.posteriors.spike_and_slab import SpikeAndSlab
+from pyrovae.posteriors.straight_through_categorical import StraightThroughCategorical
+from pyrovae.posteriors.von_mises_fisher import VonMisesFisher
 
 __all__ = [
     "BernoulliCode",
     "Categorical",
-    "FullRankNormal",
-    "MeanFieldNormal",
-    "Posterior",
-    "RelaxedBernoulli",
-    "RelaxedCategorical",
-    "StraightThroughCategorical",
-    "FullRankNormal",
-    "LogisticNormal",
-    "MeanFieldNormal",
-    "NormalMixture",
-    "Posterior",
-    "SpikeAndSlab",
     "Deterministic",
     "FullRankNormal",
     "IsotropicNormal",
     "Laplace",
+    "LogisticNormal",
     "LowRankNormal",
     "MeanFieldNormal",
-    "Posterior",
-from pyrovae.posteriors.power_spherical import PowerSpherical
-from pyrovae.posteriors.von_mises_fisher import VonMisesFisher
-
-__all__ = [
-    "FullRankNormal",
-    "MeanFieldNormal",
+    "NormalMixture",
     "Posterior",
     "PowerSpherical",
+    "RelaxedBernoulli",
+    "RelaxedCategorical",
+    "SpikeAndSlab",
+    "StraightThroughCategorical",
     "VonMisesFisher",
 ]

@@ -2,14 +2,13 @@
 
 from pyrovae.priors.bernoulli_code import BernoulliCode
 from pyrovae.priors.categorical import Categorical
+from pyrovae.priors.conditional_normal import ConditionalNormal
 from pyrovae.priors.dirichlet import Dirichlet
 from pyrovae.priors.gaussian_mixture import GaussianMixture
-from pyrovae.priors.logistic_normal import LogisticNormal
-from pyrovae.priors.conditional_normal import ConditionalNormal
-from pyrovae.priors.gaussian_mixture import GaussianMixture
-from pyrovae.priors.laplace import Laplace
-from pyrovae.priors.normal import Normal
 from pyrovae.priors.hyperspherical_uniform import HypersphericalUniform
+from pyrovae.priors.laplace import Laplace
+from pyrovae.priors.logistic_normal import LogisticNormal
+from pyrovae.priors.normal import Normal
 from pyrovae.priors.prior import Prior
 from pyrovae.priors.relaxed_bernoulli import RelaxedBernoulli
 from pyrovae.priors.relaxed_categorical import RelaxedCategorical
@@ -21,26 +20,18 @@ from pyrovae.priors.vamp import VampPrior
 __all__ = [
     "BernoulliCode",
     "Categorical",
+    "ConditionalNormal",
+    "Dirichlet",
     "GaussianMixture",
+    "HypersphericalUniform",
+    "Laplace",
+    "LogisticNormal",
+    "Normal",
     "Prior",
     "RelaxedBernoulli",
     "RelaxedCategorical",
-    "Dirichlet",
-    "GaussianMixture",
-    "LogisticNormal",
-    "Prior",
     "SpikeAndSlab",
     "StandardNormal",
-    "ConditionalNormal",
-    "GaussianMixture",
-    "Laplace",
-    "Normal",
-    "Prior",
-    "StandardNormal",
     "StudentT",
-    "GaussianMixture",
-    "HypersphericalUniform",
-    "Prior",
-    "StandardNormal",
     "VampPrior",
 ]
