@@ -12,6 +12,7 @@ from pyro.distributions import constraints as pyro_constraints
 from torch.distributions import Distribution, constraints
 
 from pyrovae import posteriors, priors
+from pyrovae.context import Context
 from pyrovae.models.support import elementwise, in_words, inside, is_bounded, support_of
 from pyrovae.objectives import is_point
 
@@ -107,6 +108,21 @@ def require_fit(prior: Any, p: Distribution, posterior: Any, q: Distribution) ->
                 f"{pair}: the posterior visits every value of z, and {error}; choose a smaller "
                 f"z, or a posterior that draws, such as {_drawn(kinds[0])}"
             ) from error
+
+
+def bind_posterior(prior: Any, posterior: Any, data_shape: tuple[int, ...]) -> None:
+    """Bind a posterior, with an error that names the prior too where its z has no fitting shape."""
+    try:
+        posterior.bind(data_shape)
+    except ValueError as error:
+        try:
+            kind = kind_of(prior(Context()))
+        except ValueError:  # of a prior that is made of posteriors
+            kind = "vectors"
+        raise ValueError(
+            f"prior {prior!r} and posterior {posterior!r} do not fit: {error}; "
+            f"{_posterior_for(prior, kind)}"
+        ) from error
 
 
 def _continuous(distribution: Distribution) -> bool:

@@ -22,6 +22,7 @@ from pyrovae.models.checks import (
     require_part,
 )
 from pyrovae.models.decoded import Decoded, Score
+from pyrovae.models.fitting import bind_posterior
 from pyrovae.models.inputs import require_batch, require_mask, require_shape, require_tensor
 from pyrovae.models.model import Model
 from pyrovae.models.program import program
@@ -100,7 +101,7 @@ class VAE(Model):
         encoded, decoded = posterior.head, likelihood.head
         with memory_advice(lambda: f"building a VAE of {prior!r} for {likelihood!r}; {_LESS}"):
             prior.bind(self.event_shape)
-            posterior.bind(self.event_shape)
+            bind_posterior(prior, posterior, self.event_shape)
             likelihood.bind(latent_shape)
             self.encoder_network = Folded(
                 encoder_for(posterior, encoder),
