@@ -36,4 +36,14 @@ __all__ = [
     "SpikeAndSlab",
     "StraightThroughCategorical",
     "VonMisesFisher",
+from pyrovae.posteriors.per_datum import PerDatum
+from pyrovae.posteriors.posterior import Posterior
+from pyrovae.posteriors.semi_amortized import SemiAmortized
+
+__all__ = [
+    "FullRankNormal",
+    "MeanFieldNormal",
+    "PerDatum",
+    "Posterior",
+    "SemiAmortized",
 ]
