@@ -39,6 +39,8 @@ from pyrovae.priors import (
 )
 from pyrovae.priors import LogisticNormal as LogisticNormalPrior
 from pyrovae.priors import SpikeAndSlab as SpikeAndSlabPrior
+from pyrovae.posteriors import FullRankNormal, MeanFieldNormal, PerDatum, SemiAmortized
+from pyrovae.priors import ExemplarPrior, GaussianMixture, StandardNormal, VampPrior
 from pyrovae.schedules import Constant, Cosine, Cycle, Ramp
 
 Shape = tuple[int, ...]
@@ -276,6 +278,11 @@ PRIORS: dict[str, Case] = {
         kind="points of a sphere",
         fits="PowerSpherical",
         sizes=(2, 3),
+    "ExemplarPrior": Case(
+        lambda dim=2: ExemplarPrior(dim, exemplars=3),
+        lambda prior, raw, z: _mixture(
+            z, 0.5 * array(prior.examples), scale_of(array(prior.raw_scale)), np.zeros(3)
+        ),
     ),
 }
 
@@ -398,6 +405,9 @@ def _von_mises_fisher(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndar
     for row in product(*map(range, scores.shape)):
         scores[row] = stats.vonmises_fisher(loc[row], k[row]).logpdf(z[row])
     return scores
+def _per_datum(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Of the first row of the table, which is what an index of zeros looks up."""
+    return _mean_field(posterior, array(posterior.table[0]), z)
 
 
 POSTERIORS: dict[str, Case] = {
@@ -459,6 +469,8 @@ POSTERIORS: dict[str, Case] = {
         fits="HypersphericalUniform",
         sizes=(2, 3),
     ),
+    "SemiAmortized": Case(lambda: SemiAmortized(MeanFieldNormal(), steps=2), _mean_field),
+    "PerDatum": Case(lambda: PerDatum(MeanFieldNormal(), data=64, steps=3), _per_datum),
 }
 
 

@@ -29,11 +29,12 @@ class DiagonalNormalMixture(dist.MixtureSameFamily):  # type: ignore[misc]
     nats where means spread by one have scales from 1e-4 to 10 (element by element, in float32:
     6e-5), and 0.02 where means spread by 100 have scales of 1e-4. Float64 parameters keep fewer
     digits than element by element: 2e-6 nats for means spread by one and scales of 1e-4. Where
-    there is no float64 (mps), and for a mixture that is batched itself, the form is element by
-    element.
+    there is no float64 (mps), and for a mixture whose normals are batched themselves, the form is
+    element by element.
 
     Arguments:
-        logits: the weights' unnormalised logarithms, of shape `[K]` or `[*batch, K]`.
+        logits: the weights' unnormalised logarithms, of shape `[K]` or `[*batch, K]`; the normals
+            may be the same for the whole batch.
         loc: the means m, of shape `[*batch, K, *event_shape]`.
         scale: the standard deviations s, likewise.
         event_dim: how many dimensions an event has.
@@ -57,8 +58,9 @@ class DiagonalNormalMixture(dist.MixtureSameFamily):  # type: ignore[misc]
     ) -> None:
         weights = dist.Categorical(logits=logits)
         normals = dist.Normal(loc, scale).to_event(event_dim)
-        super().__init__(weights, normals, validate_args=validate_args)
-        plain = not self.batch_shape and loc.device.type != "mps"
+        plain = len(normals.batch_shape) == 1 and loc.device.type != "mps"
+        shared = normals.expand(logits.shape) if plain else normals  # a view
+        super().__init__(weights, shared, validate_args=validate_args)
         self._parameters = (weights.logits, normals.base_dist) if plain else None
 
     def expand(self, batch_shape: Sizes, _instance: Any = None) -> "DiagonalNormalMixture":
@@ -80,7 +82,8 @@ class DiagonalNormalMixture(dist.MixtureSameFamily):  # type: ignore[misc]
         rows = value.reshape(batch.numel(), self.event_shape.numel())
         exponents = _exponents(rows, normals.loc, normals.scale)
         dtype = torch.promote_types(value.dtype, normals.loc.dtype)
-        scores = torch.logsumexp(exponents.to(dtype) + logits, dim=-1).reshape(batch)
+        exponents = exponents.to(dtype).reshape(*batch, exponents.shape[-1])
+        scores = torch.logsumexp(exponents + logits, dim=-1)
         return scores.expand(torch.broadcast_shapes(batch, self.batch_shape))
 
     @torch.no_grad()

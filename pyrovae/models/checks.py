@@ -13,9 +13,12 @@ from torch.distributions import Distribution
 
 from pyrovae.blame import blamed
 from pyrovae.context import Context
+from pyrovae.likelihoods import Likelihood
 from pyrovae.models.fitting import require_fit
 from pyrovae.models.support import elementwise, in_words
 from pyrovae.networks import Builder, Folded, Network, nothing
+from pyrovae.posteriors import Posterior
+from pyrovae.priors import Prior
 
 Part = TypeVar("Part")
 
@@ -49,8 +52,11 @@ def claim(part: nn.Module, *shapes: tuple[int, ...]) -> None:
     """Bind a part to a model's shapes, or raise ValueError where another model needs it.
 
     Parts without parameters may serve several models of the same shapes. One with parameters
-    belongs to one model: training another would move it.
+    belongs to one model: training another would move it. With a part goes what it is made of.
     """
+    for inner in part.children():
+        if isinstance(inner, Prior | Likelihood | Posterior):
+            claim(inner, *shapes)
     earlier = getattr(part, "_binding", None)
     if earlier is not None and (earlier.shapes != shapes or any(True for _ in part.parameters())):
         raise ValueError(

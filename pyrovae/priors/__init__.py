@@ -4,6 +4,7 @@ from pyrovae.priors.bernoulli_code import BernoulliCode
 from pyrovae.priors.categorical import Categorical
 from pyrovae.priors.conditional_normal import ConditionalNormal
 from pyrovae.priors.dirichlet import Dirichlet
+from pyrovae.priors.exemplar import ExemplarPrior
 from pyrovae.priors.gaussian_mixture import GaussianMixture
 from pyrovae.priors.hyperspherical_uniform import HypersphericalUniform
 from pyrovae.priors.laplace import Laplace
@@ -33,5 +34,9 @@ __all__ = [
     "SpikeAndSlab",
     "StandardNormal",
     "StudentT",
+    "ExemplarPrior",
+    "GaussianMixture",
+    "Prior",
+    "StandardNormal",
     "VampPrior",
 ]
