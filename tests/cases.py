@@ -470,7 +470,7 @@ POSTERIORS: dict[str, Case] = {
         sizes=(2, 3),
     ),
     "SemiAmortized": Case(lambda: SemiAmortized(MeanFieldNormal(), steps=2), _mean_field),
-    "PerDatum": Case(lambda: PerDatum(MeanFieldNormal(), data=64, steps=3), _per_datum),
+    "PerDatum": Case(lambda: PerDatum(data=64, steps=3), alone=True),
 }
 
 

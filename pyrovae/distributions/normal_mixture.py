@@ -59,7 +59,8 @@ class DiagonalNormalMixture(dist.MixtureSameFamily):  # type: ignore[misc]
         weights = dist.Categorical(logits=logits)
         normals = dist.Normal(loc, scale).to_event(event_dim)
         plain = len(normals.batch_shape) == 1 and loc.device.type != "mps"
-        shared = normals.expand(logits.shape) if plain else normals  # a view
+        batch = (*logits.shape[:-1], *normals.batch_shape)
+        shared = normals.expand(batch) if plain else normals  # a view
         super().__init__(weights, shared, validate_args=validate_args)
         self._parameters = (weights.logits, normals.base_dist) if plain else None
 
