@@ -69,7 +69,7 @@ def test_draws_leave_the_datum_out_too() -> None:
     for own in range(3):
         near = (draws[:, own, 0] - 500.0 * own).abs() < 100.0
         assert not near.any()
-    seen = {int(round(value / 500.0)) for value in draws[:, 1, 0].tolist()}
+    seen = {round(value / 500.0) for value in draws[:, 1, 0].tolist()}
     assert seen == {0, 2}
 
 

@@ -6,6 +6,7 @@ from the moments of q in closed form, so that only the refinement is random.
 
 import copy
 import warnings
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -114,16 +115,17 @@ def test_noise_of_an_operation_with_parameters_follows_them() -> None:
 
 
 def test_what_is_written_over_leaves_the_tape_alone() -> None:
-    noise = SameNoise()
+    noise, runs = SameNoise(), []
     for _ in range(3):
         with noise.again():
             drawn = torch.randn(3)
-            kept = torch.empty(3).normal_()
-        first = (drawn.clone(), kept.clone()) if _ == 0 else first
-        assert torch.equal(drawn, first[0])
-        assert torch.equal(kept, first[1])
+            filled = torch.empty(3).normal_()
+        runs.append((drawn.clone(), filled.clone()))
         drawn.zero_()
-        kept.zero_()
+        filled.zero_()
+    for run in runs[1:]:
+        assert torch.equal(run[0], runs[0][0])
+        assert torch.equal(run[1], runs[0][1])
 
 
 # ---------------------------------------------------------------------------------- SemiAmortized
@@ -149,7 +151,7 @@ def test_no_datum_loses_and_more_steps_never_do(inner: Any, rate: float) -> None
         torch.manual_seed(7)
         with torch.no_grad():
             values.append(judged(climbed(local, raw, steps=steps, rate=rate)))
-    for before, after in zip(values, values[1:], strict=False):
+    for before, after in pairwise(values):
         assert (after >= before).all()
     if rate < 1.0:
         assert values[-1].mean() > values[0].mean() + 0.5
@@ -170,7 +172,7 @@ def test_a_bad_encoder_is_brought_nearer_to_the_exact_posterior() -> None:
 
 @pytest.mark.usefixtures("float64")
 def test_an_exact_start_is_left_nearly_exact() -> None:
-    """What fitting noise costs: measured 0.002 nats; steps along the judging noise cost ten times."""
+    """What fitting noise costs; steps along the noise that judges would cost ten times as much."""
     vae = linear(SemiAmortized(FullRankNormal()))
     x = vae.sample(200)
     mean, covariance, _ = exact(vae, x)
@@ -309,7 +311,7 @@ def test_what_cannot_be_recorded_says_why_in_a_line() -> None:
 
 @pytest.mark.usefixtures("float64")
 def test_training_data_and_new_data_reach_the_exact_posterior() -> None:
-    """The moments within 0.05 of spreads of about 0.5, the bound within 0.01 nats on average."""
+    """The moments within 0.08 of spreads of about 0.5, the bound within 0.01 nats on average."""
     vae = linear(PerDatum(FullRankNormal(), data=40, steps=100, rate=0.1, particles=16))
     vae.decoder_network.requires_grad_(False)
     x = vae.sample(60)
@@ -327,8 +329,8 @@ def test_training_data_and_new_data_reach_the_exact_posterior() -> None:
     vae.eval()
     for data, q in ((seen, trained), (new, vae.encode(new))):
         mean, covariance, evidence = exact(vae, data)
-        assert (q.mean - mean).abs().max() < 0.05
-        assert (q.covariance_matrix - covariance).abs().max() < 0.05
+        assert (q.mean - mean).abs().max() < 0.08
+        assert (q.covariance_matrix - covariance).abs().max() < 0.08
         assert gap(vae, q, data).mean() < 0.01
     result = pyrovae.evaluate(vae, new[:5], samples=200)
     assert result.elbo == pytest.approx(float(evidence[:5].mean()), abs=0.03)

@@ -80,9 +80,9 @@ class _Check:
         """Return one argument as a plain value or a full tree."""
         bases, plain = argument.bases, argument.plain
         text = given.name if isinstance(given, Written) and not given.given else given
-        if isinstance(text, str) and bases and type(None) in alternatives(argument.annotation):
-            if text.lower() in _NOTHING:
-                return None
+        may_lack = bases and type(None) in alternatives(argument.annotation)
+        if may_lack and isinstance(text, str) and text.lower() in _NOTHING:
+            return None
         if bases and isinstance(text, str) and plain is not None and _typed(text, plain)[1]:
             given = text  # a number or null where a class can be named as well
         elif bases and isinstance(given, str):

@@ -58,7 +58,7 @@ class _Tape(TorchDispatchMode):
         at, self.at = self.at, self.at + 1
         is_first = at == len(self.kept)
         if _reads(func, args, named):
-            return self._drawn_from_state(at, is_first, func, args, named)
+            return self._drawn_from_state(at, func, args, named)
         if is_first:
             drawn = func(*args, **named)
             self.kept.append(drawn.clone())  # what is drawn in place may be written over
@@ -68,7 +68,7 @@ class _Tape(TorchDispatchMode):
         return self.kept[at].clone()
 
     def _drawn_from_state(
-        self, at: int, is_first: bool, func: Any, args: tuple[Any, ...], named: dict[str, Any]
+        self, at: int, func: Any, args: tuple[Any, ...], named: dict[str, Any]
     ) -> Any:
         """Draw at these parameters, always from the random state of the first time."""
         tensors = [value for value in (*args, *named.values()) if isinstance(value, Tensor)]
@@ -80,7 +80,7 @@ class _Tape(TorchDispatchMode):
         device = tensors[0].device
         module = torch.random if device.type == "cpu" else torch.get_device_module(device)
         now = module.get_rng_state()
-        if is_first:
+        if at == len(self.kept):
             self.kept.append(now)
             return func(*args, **named)
         module.set_rng_state(self.kept[at])

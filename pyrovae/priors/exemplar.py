@@ -50,8 +50,9 @@ class ExemplarPrior(Prior):
         self.dim = dim
         if not is_count(exemplars, least=2):
             raise ValueError(
-                f"ExemplarPrior expects exemplars to be an integer of at least 2{limit(exemplars)}, "
-                f"since in training a datum is left out of its own prior; got {exemplars!r}"
+                f"ExemplarPrior expects exemplars to be an integer of at least 2"
+                f"{limit(exemplars)}, since in training a datum is left out of its own prior; "
+                f"got {exemplars!r}"
             )
         self.exemplars = exemplars
         self.event_shape = dimension(self, dim)
