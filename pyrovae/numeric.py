@@ -15,6 +15,17 @@ def is_count(value: object, *, least: int = 1) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value < LARGEST
 
 
+def as_counts(values: object) -> tuple[int, ...] | None:
+    """Return positive integers, or a single one, as a tuple; None where they are something else.
+
+    Example:
+        >>> as_counts([3, 4]), as_counts(5), as_counts(()), as_counts((3, 0))
+        ((3, 4), (5,), (), None)
+    """
+    several = tuple(values) if isinstance(values, list | tuple) else (values,)
+    return several if all(map(is_count, several)) else None
+
+
 def limit(value: object) -> str:
     """Return what a message about a count adds where the count is too large.
 

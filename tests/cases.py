@@ -41,6 +41,13 @@ from pyrovae.priors import LogisticNormal as LogisticNormalPrior
 from pyrovae.priors import SpikeAndSlab as SpikeAndSlabPrior
 from pyrovae.posteriors import FullRankNormal, MeanFieldNormal, PerDatum, SemiAmortized
 from pyrovae.priors import ExemplarPrior, GaussianMixture, StandardNormal, VampPrior
+    InverseAutoregressiveFlow,
+    MeanFieldNormal,
+    PlanarFlow,
+    SplineFlow,
+    SylvesterFlow,
+)
+from pyrovae.priors import FlowPrior, GaussianMixture, StandardNormal, VampPrior
 from pyrovae.schedules import Constant, Cosine, Cycle, Ramp
 
 Shape = tuple[int, ...]
@@ -284,6 +291,13 @@ PRIORS: dict[str, Case] = {
             z, 0.5 * array(prior.examples), scale_of(array(prior.raw_scale)), np.zeros(3)
         ),
     ),
+    "FlowPrior coupling": Case(
+        lambda dim=2: FlowPrior(dim, kind="coupling", layers=2, hidden=(4,))
+    ),
+    "FlowPrior autoregressive": Case(
+        lambda dim=2: FlowPrior(dim, kind="autoregressive", layers=2, hidden=(4,))
+    ),
+    "FlowPrior spline": Case(lambda dim=2: FlowPrior(dim, kind="spline", layers=1, hidden=(4,))),
 }
 
 # -------------------------------------------------------------------------------------- p(x | z)
@@ -471,6 +485,13 @@ POSTERIORS: dict[str, Case] = {
     ),
     "SemiAmortized": Case(lambda: SemiAmortized(MeanFieldNormal(), steps=2), _mean_field),
     "PerDatum": Case(lambda: PerDatum(data=64, steps=3), alone=True),
+    "PlanarFlow": Case(lambda: PlanarFlow(layers=2)),
+    "SylvesterFlow": Case(lambda: SylvesterFlow(layers=2, householder=2)),
+    "SylvesterFlow triangular": Case(lambda: SylvesterFlow(layers=2, householder=0)),
+    "InverseAutoregressiveFlow": Case(
+        lambda: InverseAutoregressiveFlow(layers=2, hidden=(4,), context=2)
+    ),
+    "SplineFlow": Case(lambda: SplineFlow(layers=1, hidden=(4,), context=2)),
 }
 
 

@@ -1,9 +1,12 @@
 """Distributions that torch and Pyro lack; mathematics only."""
 
+from pyrovae.distributions.autoregressive import OUTPUTS, Autoregressive
 from pyrovae.distributions.bernoulli import LogitsBernoulli
 from pyrovae.distributions.bessel import bessel_i
 from pyrovae.distributions.binary_codes import BinaryCodes
 from pyrovae.distributions.edge_dirichlet import EdgeDirichlet
+from pyrovae.distributions.conditioner import Conditioner
+from pyrovae.distributions.flow import Affine, Bijection, FlowNormal, Inverted
 from pyrovae.distributions.foreign import Foreign
 from pyrovae.distributions.gumbel import temperature_of
 from pyrovae.distributions.hyperspherical_uniform import HypersphericalUniform, log_area, unit
@@ -39,4 +42,21 @@ __all__ = [
     "mixture",
     "temperature_of",
     "unit",
+from pyrovae.distributions.planar import Planar
+from pyrovae.distributions.sylvester import Sylvester
+
+__all__ = [
+    "OUTPUTS",
+    "Affine",
+    "Autoregressive",
+    "Bijection",
+    "Conditioner",
+    "DiagonalNormalMixture",
+    "FlowNormal",
+    "Foreign",
+    "Inverted",
+    "LogitsBernoulli",
+    "Planar",
+    "Sylvester",
+    "mixture",
 ]

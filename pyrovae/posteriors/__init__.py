@@ -46,4 +46,19 @@ __all__ = [
     "PerDatum",
     "Posterior",
     "SemiAmortized",
+from pyrovae.posteriors.inverse_autoregressive_flow import InverseAutoregressiveFlow
+from pyrovae.posteriors.mean_field_normal import MeanFieldNormal
+from pyrovae.posteriors.planar_flow import PlanarFlow
+from pyrovae.posteriors.posterior import Posterior
+from pyrovae.posteriors.spline_flow import SplineFlow
+from pyrovae.posteriors.sylvester_flow import SylvesterFlow
+
+__all__ = [
+    "FullRankNormal",
+    "InverseAutoregressiveFlow",
+    "MeanFieldNormal",
+    "PlanarFlow",
+    "Posterior",
+    "SplineFlow",
+    "SylvesterFlow",
 ]

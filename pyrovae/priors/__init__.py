@@ -5,6 +5,7 @@ from pyrovae.priors.categorical import Categorical
 from pyrovae.priors.conditional_normal import ConditionalNormal
 from pyrovae.priors.dirichlet import Dirichlet
 from pyrovae.priors.exemplar import ExemplarPrior
+from pyrovae.priors.flow import FlowPrior
 from pyrovae.priors.gaussian_mixture import GaussianMixture
 from pyrovae.priors.hyperspherical_uniform import HypersphericalUniform
 from pyrovae.priors.laplace import Laplace
@@ -35,6 +36,7 @@ __all__ = [
     "StandardNormal",
     "StudentT",
     "ExemplarPrior",
+    "FlowPrior",
     "GaussianMixture",
     "Prior",
     "StandardNormal",
