@@ -11,7 +11,7 @@ from pyrovae.distributions.flow import Bijection
 
 _BINS = 8
 _AFFINE_SLOPE = 0.1  # a layer scales by 1/10 to 10, so that ten of them still fit into float32
-_SPLINE_SLOPE = 0.1
+_SPLINE_SLOPE = 0.02
 
 # How many numbers each kind of transform takes for a dimension.
 OUTPUTS = {"affine": 2, "spline": 3 * _BINS - 1}
