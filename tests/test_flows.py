@@ -250,7 +250,7 @@ def linear_gaussian(posterior: Any, **given: Any) -> tuple[VAE, Tensor]:
 
 
 def reached(vae: VAE, x: Tensor) -> float:
-    """The mean ELBO of fresh draws after LBFGS at fixed noise: 10,000 draws for 20 numbers or so."""
+    """The mean ELBO of 10,000 fresh draws, after LBFGS at as many fixed ones."""
     objective = ELBO(particles=500, kl="sampled")(vae.model, vae.guide)
     trained = [p for p in vae.parameters() if p.requires_grad]
     optimizer = torch.optim.LBFGS(trained, max_iter=60, line_search_fn="strong_wolfe")

@@ -33,6 +33,10 @@ class Conditioner(nn.Module):
         torch.Size([5, 3, 2])
     """
 
+    constants: nn.Parameter | None
+    value_layer: nn.Linear | None
+    context_layer: nn.Linear | None
+
     def __init__(
         self,
         dim: int,
@@ -49,7 +53,7 @@ class Conditioner(nn.Module):
         self.groups = -(-dim // size)
         degrees = 1 + torch.arange(dim).div(size, rounding_mode="floor")
         degrees = degrees.flip(0) if reverse else degrees
-        self.constants: nn.Parameter | None = None
+        self.constants = None
         if self.groups == 1 and not context:  # there is nothing to see
             self.constants = nn.Parameter(torch.zeros(dim, outputs))
             return
@@ -67,9 +71,8 @@ class Conditioner(nn.Module):
         last = self.layers[-1:] if hidden else [self.value_layer, self.context_layer]
         for layer in filter(None, last):
             with torch.no_grad():
-                layer.weight.mul_(_START)
-                if layer.bias is not None:
-                    layer.bias.zero_()
+                for parameter in layer.parameters():  # the weight, and the bias where it has one
+                    parameter.mul_(_START if parameter.dim() == 2 else 0.0)
 
     def forward(self, value: Tensor, context: Tensor | None = None) -> Tensor:
         """Return the outputs, of shape `[*batch, dim, outputs]`.
