@@ -23,15 +23,23 @@ from pyrovae.networks import MLP, Conv, GatedMLP
 from pyrovae.objectives import ELBO, IWAE
 from pyrovae.posteriors import (
     FullRankNormal,
+    InverseAutoregressiveFlow,
     LogisticNormal,
     MeanFieldNormal,
     NormalMixture,
+    PerDatum,
+    PlanarFlow,
     PowerSpherical,
+    SemiAmortized,
     SpikeAndSlab,
+    SplineFlow,
+    SylvesterFlow,
     VonMisesFisher,
 )
 from pyrovae.priors import (
     Dirichlet,
+    ExemplarPrior,
+    FlowPrior,
     GaussianMixture,
     HypersphericalUniform,
     StandardNormal,
@@ -39,15 +47,6 @@ from pyrovae.priors import (
 )
 from pyrovae.priors import LogisticNormal as LogisticNormalPrior
 from pyrovae.priors import SpikeAndSlab as SpikeAndSlabPrior
-from pyrovae.posteriors import FullRankNormal, MeanFieldNormal, PerDatum, SemiAmortized
-from pyrovae.priors import ExemplarPrior, GaussianMixture, StandardNormal, VampPrior
-    InverseAutoregressiveFlow,
-    MeanFieldNormal,
-    PlanarFlow,
-    SplineFlow,
-    SylvesterFlow,
-)
-from pyrovae.priors import FlowPrior, GaussianMixture, StandardNormal, VampPrior
 from pyrovae.schedules import Constant, Cosine, Cycle, Ramp
 
 Shape = tuple[int, ...]
@@ -285,6 +284,7 @@ PRIORS: dict[str, Case] = {
         kind="points of a sphere",
         fits="PowerSpherical",
         sizes=(2, 3),
+    ),
     "ExemplarPrior": Case(
         lambda dim=2: ExemplarPrior(dim, exemplars=3),
         lambda prior, raw, z: _mixture(
@@ -419,6 +419,8 @@ def _von_mises_fisher(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndar
     for row in product(*map(range, scores.shape)):
         scores[row] = stats.vonmises_fisher(loc[row], k[row]).logpdf(z[row])
     return scores
+
+
 def _per_datum(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Of the first row of the table, which is what an index of zeros looks up."""
     return _mean_field(posterior, array(posterior.table[0]), z)

@@ -4,8 +4,8 @@ from pyrovae.distributions.autoregressive import OUTPUTS, Autoregressive
 from pyrovae.distributions.bernoulli import LogitsBernoulli
 from pyrovae.distributions.bessel import bessel_i
 from pyrovae.distributions.binary_codes import BinaryCodes
-from pyrovae.distributions.edge_dirichlet import EdgeDirichlet
 from pyrovae.distributions.conditioner import Conditioner
+from pyrovae.distributions.edge_dirichlet import EdgeDirichlet
 from pyrovae.distributions.flow import Affine, Bijection, FlowNormal, Inverted
 from pyrovae.distributions.foreign import Foreign
 from pyrovae.distributions.gumbel import temperature_of
@@ -13,28 +13,39 @@ from pyrovae.distributions.hyperspherical_uniform import HypersphericalUniform, 
 from pyrovae.distributions.normal_mixture import DiagonalNormalMixture, mixture
 from pyrovae.distributions.one_hot import OneHot, OneHotCodes, StraightThroughOneHot
 from pyrovae.distributions.pathwise_mixture import PathwiseNormalMixture
+from pyrovae.distributions.planar import Planar
 from pyrovae.distributions.power_spherical import PowerSpherical
 from pyrovae.distributions.relaxed import RelaxedBit, RelaxedOneHot
 from pyrovae.distributions.softmax_normal import SoftmaxNormal, log_coordinates
 from pyrovae.distributions.spiked_normal import SpikedNormal
+from pyrovae.distributions.sylvester import Sylvester
 from pyrovae.distributions.von_mises_fisher import VonMisesFisher
 
 __all__ = [
+    "OUTPUTS",
+    "Affine",
+    "Autoregressive",
+    "Bijection",
     "BinaryCodes",
+    "Conditioner",
     "DiagonalNormalMixture",
     "EdgeDirichlet",
+    "FlowNormal",
     "Foreign",
     "HypersphericalUniform",
+    "Inverted",
     "LogitsBernoulli",
     "OneHot",
     "OneHotCodes",
     "PathwiseNormalMixture",
+    "Planar",
     "PowerSpherical",
     "RelaxedBit",
     "RelaxedOneHot",
     "SoftmaxNormal",
     "SpikedNormal",
     "StraightThroughOneHot",
+    "Sylvester",
     "VonMisesFisher",
     "bessel_i",
     "log_area",
@@ -42,21 +53,4 @@ __all__ = [
     "mixture",
     "temperature_of",
     "unit",
-from pyrovae.distributions.planar import Planar
-from pyrovae.distributions.sylvester import Sylvester
-
-__all__ = [
-    "OUTPUTS",
-    "Affine",
-    "Autoregressive",
-    "Bijection",
-    "Conditioner",
-    "DiagonalNormalMixture",
-    "FlowNormal",
-    "Foreign",
-    "Inverted",
-    "LogitsBernoulli",
-    "Planar",
-    "Sylvester",
-    "mixture",
 ]
