@@ -338,6 +338,11 @@ LIKELIHOODS: dict[str, Case] = {
 # -------------------------------------------------------------------------------------- q(z | x)
 
 
+def _shaped(posterior: Any, raw: np.ndarray) -> np.ndarray:
+    """Raw numbers of a flat head in the shape of z."""
+    return raw.reshape(*raw.shape[:-1], *posterior.event_shape)
+
+
 def _mean_field(posterior: Any, raw: np.ndarray, z: np.ndarray) -> np.ndarray:
     loc, raw_scale = np.split(raw, 2, axis=-1)
     return stats.norm.logpdf(z, loc, scale_of(raw_scale)).sum(-1)
@@ -431,14 +436,14 @@ POSTERIORS: dict[str, Case] = {
     "FullRankNormal": Case(FullRankNormal, _full_rank),
     "Categorical enumerated": Case(
         posteriors.Categorical,
-        lambda posterior, raw, z: _one_hot(z, raw),
+        lambda posterior, raw, z: _one_hot(z, _shaped(posterior, raw)),
         kind="one-hot codes",
         fits="Categorical",
         sizes=(2, 3),
     ),
     "StraightThroughCategorical": Case(
         posteriors.StraightThroughCategorical,
-        lambda posterior, raw, z: _one_hot(z, raw),
+        lambda posterior, raw, z: _one_hot(z, _shaped(posterior, raw)),
         kind="one-hot codes",
         fits="Categorical",
         sizes=(2, 3),
@@ -452,7 +457,7 @@ POSTERIORS: dict[str, Case] = {
     "RelaxedCategorical drawn": Case(
         posteriors.RelaxedCategorical,
         lambda posterior, raw, z: _relaxed_one_hot(
-            z, raw, posterior.temperature, len(posterior.event_shape) - 1
+            z, _shaped(posterior, raw), posterior.temperature, len(posterior.event_shape) - 1
         ),
         kind="points of a simplex",
         fits="RelaxedCategorical",
