@@ -17,7 +17,7 @@ from torch import Tensor
 
 import pyrovae
 from pyrovae.distributions import PathwiseNormalMixture
-from pyrovae.distributions.mixture_paths import _between
+from pyrovae.distributions.mixture_paths import _between, _by_logits, component_scores
 from pyrovae.likelihoods import Normal
 from pyrovae.networks import MLP
 from pyrovae.objectives import ELBO, IWAE
@@ -221,6 +221,24 @@ def test_extreme_components_have_finite_gradients() -> None:
     z = q.rsample((500,))
     (q.log_prob(z) + 0.5 * z.square().sum(-1)).sum().backward()
     assert all(t.grad.isfinite().all() for t in (logits, loc, scale))
+
+
+def test_float32_follows_float64_where_scales_differ_by_thousands() -> None:
+    """A sum of exponents of which one is huge must not swallow the others."""
+    torch.manual_seed(0)
+    rows = [
+        torch.tensor([0.0, 0.5]),
+        torch.tensor([[0.0, 0.0, 0.0], [1.0, -1.0, 0.5]]),
+        torch.tensor([[1.0, 1e-4, 1.0], [1e-4, 2.0, 1e-4]]),
+    ]
+    z = PathwiseNormalMixture(*rows).sample((200,))
+    pull = torch.randn(200, 3)
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        logits, loc, scale = (t.to(dtype).expand(200, *t.shape) for t in rows)
+        log_q = component_scores(z.to(dtype), logits, loc, scale).logsumexp(-1)
+        found.append(_by_logits(z.to(dtype), pull.to(dtype), logits, loc, scale, log_q))
+    torch.testing.assert_close(found[0].double(), found[1], rtol=1e-2, atol=1e-4)
 
 
 def test_differences_in_the_tail_keep_their_digits(float64: Any) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import pad
 
 _LARGEST = 60.0  # of the logarithm of a flux by q: its exponential is a float32
 _LOG_2PI = math.log(2.0 * math.pi)
@@ -69,11 +70,15 @@ def _by_logits(
     narrowed = _narrowing(away, pull, scale, smallest, log_q)
     weights = logits.exp()
     common = (weights * narrowed).sum(-1, keepdim=True)
-    lines = [
-        (weights * _line(away, away[..., [j], :], pull, smallest, log_q)).sum(-1)
-        for j in range(loc.shape[-2])
-    ]
-    return weights * (common - narrowed + torch.stack(lines, dim=-1))
+    lines = _line(  # of each target, and behind it each start: no loop, which compiles slowly
+        away.unsqueeze(-3),
+        away.unsqueeze(-2),
+        pull.unsqueeze(-3),
+        smallest.unsqueeze(-3),
+        log_q.unsqueeze(-1),
+    )
+    carried = (weights.unsqueeze(-2) * lines).sum(-1)
+    return weights * (common - narrowed + carried)
 
 
 def _narrowing(
@@ -84,15 +89,18 @@ def _narrowing(
     Dimension i flows while those before it are narrow already and those behind it still wide.
     """
     wide, narrow = _log_normal(away, scale), _log_normal(away, smallest)
-    before = narrow.cumsum(-1) - narrow
-    behind = wide.flip(-1).cumsum(-1).flip(-1) - wide
+    before = pad(narrow[..., :-1].cumsum(-1), (1, 0))  # a difference of sums would lose digits
+    behind = pad(wide[..., 1:].flip(-1).cumsum(-1).flip(-1), (0, 1))
     flux = _between(away / scale, away / smallest)
     ratio = (before + behind - log_q[..., None, None]).clamp(max=_LARGEST).exp()
     return (pull * flux * ratio).sum(-1)
 
 
 def _line(away: Tensor, target: Tensor, pull: Tensor, smallest: Tensor, log_q: Tensor) -> Tensor:
-    """Return the pull along the flux from each narrow normal to the target's, by q: `[*, K]`."""
+    """Return the pull along the flux from each narrow normal to each target's, by q: `[*, K, K]`.
+
+    The memory grows as K^2 times the dimension, for the time of this step alone.
+    """
     start, end = away / smallest, target / smallest
     route = start - end
     length = route.square().sum(-1, keepdim=True).sqrt()
