@@ -45,7 +45,7 @@ class _Tape(TorchDispatchMode):
     """Looks at each operation that draws, on the way to where it runs or is recorded."""
 
     def __init__(self, kept: list[Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.kept = kept
         self.at = 0
 

@@ -85,7 +85,7 @@ class ExemplarPrior(Prior):
 
     def _means(self, posteriors: TorchDistributionMixin) -> Tensor:
         try:
-            means: Tensor = posteriors.mean  # type: ignore[attr-defined]
+            means: Tensor = posteriors.mean
         except (NotImplementedError, AttributeError) as error:
             raise ValueError(
                 f"{self!r} is a mixture around the means of q(z | x), and the posterior's "
