@@ -68,6 +68,7 @@ class Case:
     fits: str = ""
     sizes: tuple[int, ...] = (1, 2, 3)  # of one z, which the contract looks at
     point: bool = False  # whether all mass is on one value, so that there is no density
+    sparse: bool = False  # whether some weights are masked, or stand for values no draw is near
     alone: bool = False  # tested in a file of its own, for it needs more than raw numbers
 
 
@@ -292,12 +293,14 @@ PRIORS: dict[str, Case] = {
         ),
     ),
     "FlowPrior coupling": Case(
-        lambda dim=2: FlowPrior(dim, kind="coupling", layers=2, hidden=(4,))
+        lambda dim=2: FlowPrior(dim, kind="coupling", layers=2, hidden=(4,)), sparse=True
     ),
     "FlowPrior autoregressive": Case(
-        lambda dim=2: FlowPrior(dim, kind="autoregressive", layers=2, hidden=(4,))
+        lambda dim=2: FlowPrior(dim, kind="autoregressive", layers=2, hidden=(4,)), sparse=True
     ),
-    "FlowPrior spline": Case(lambda dim=2: FlowPrior(dim, kind="spline", layers=1, hidden=(4,))),
+    "FlowPrior spline": Case(
+        lambda dim=2: FlowPrior(dim, kind="spline", layers=1, hidden=(4,)), sparse=True
+    ),
 }
 
 # -------------------------------------------------------------------------------------- p(x | z)
@@ -496,9 +499,9 @@ POSTERIORS: dict[str, Case] = {
     "SylvesterFlow": Case(lambda: SylvesterFlow(layers=2, householder=2)),
     "SylvesterFlow triangular": Case(lambda: SylvesterFlow(layers=2, householder=0)),
     "InverseAutoregressiveFlow": Case(
-        lambda: InverseAutoregressiveFlow(layers=2, hidden=(4,), context=2)
+        lambda: InverseAutoregressiveFlow(layers=2, hidden=(4,), context=2), sparse=True
     ),
-    "SplineFlow": Case(lambda: SplineFlow(layers=1, hidden=(4,), context=2)),
+    "SplineFlow": Case(lambda: SplineFlow(layers=1, hidden=(4,), context=2), sparse=True),
 }
 
 

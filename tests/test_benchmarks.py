@@ -14,7 +14,7 @@ import torch
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = ("step", "epoch", "quality", "guard", "startup", "scaling", "evaluate")
 SCRIPTS += ("processes", "memory", "priors", "hyperspherical", "all", "_ways", "_timing")
-RESULTS = {"priors"}  # which train for long, and are run by hand
+RESULTS = {"priors", "hyperspherical"}  # which train for long, and are run by hand
 EPOCH_ROWS = {"ours, first", "ours", "Pyro by hand"}
 
 

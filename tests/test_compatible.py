@@ -29,7 +29,7 @@ def legal(prior: str, posterior: str) -> bool:
     if prior in FOLLOWING:
         return True
     if q.point:
-        return p.kind in ("vectors", "points of a sphere", "points of a simplex")
+        return p.kind in ("vectors", "spikes and slabs")
     return p.kind == q.kind
 
 
@@ -92,7 +92,7 @@ def test_the_parts_given_stay_as_they_are() -> None:
         assert compatible(prior, posterior, Bernoulli((4,))).likelihood == "Bernoulli((4,))"
     assert torch.equal(before, torch.random.get_rng_state())
     assert not hasattr(posterior, "event_shape")
-    assert compatible(VampPrior, posterior).prior == "VampPrior()"
+    assert compatible(VampPrior, posterior).prior == "VampPrior(3)"
 
 
 @pytest.mark.parametrize("wrong", [nn.Linear(2, 2), nn.Linear, "StandardNormal", None])

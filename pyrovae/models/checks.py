@@ -137,11 +137,29 @@ def _check_latent(vae: Any) -> None:
         )
     raw = _run(vae.encoder_network)
     q = _called(vae.posterior, raw, Context(index=torch.zeros(2, dtype=torch.int64)))
-    p = _called(vae.prior, Context(encode=vae._encode_frozen))
+    p = _prior_of(vae)
     shape = tuple(vae.prior.event_shape)
     _require_shape(vae.prior, p, batches=[(), (2,)], event_shape=shape)
     _require_shape(vae.posterior, q, batches=[(2,)], event_shape=shape)
     require_fit(vae.prior, p, vae.posterior, q)
+
+
+def _prior_of(vae: Any) -> Distribution:
+    """Return p(z); an error of a prior made of posteriors names the posterior too."""
+    used: list[bool] = []
+
+    def encode(x: Tensor) -> Any:
+        used.append(True)
+        return vae._encode_frozen(x)
+
+    try:
+        return _called(vae.prior, Context(encode=encode))
+    except ValueError as error:
+        if not used:
+            raise
+        raise ValueError(
+            f"prior {vae.prior!r} and posterior {vae.posterior!r} do not fit: {error}"
+        ) from error
 
 
 def _check_observed(vae: Any) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import pyro
@@ -251,9 +252,13 @@ class VAE(Model):
     def _encoded(self, x: Tensor, context: Context) -> TorchDistributionMixin:
         """Return q(z | x), told how to look at the bound of each datum."""
 
+        @lru_cache(1)  # one serves all looks
+        def prior() -> TorchDistributionMixin:
+            return self.prior(Context(index=context.index, encode=self._encode_frozen))
+
         def bound(q: TorchDistributionMixin) -> Tensor:
             z = q.rsample()
-            p = self.prior(Context(index=context.index, encode=self._encode_frozen))
+            p = prior()
             with frozen_statistics(self.decoder_network):
                 x_given_z = self._decode(z, context)
             divergence = analytic_kl(q, p)
