@@ -2,8 +2,8 @@
 
 Nothing here is part of pyrovae, and nothing in pyrovae knows of it. Each part is one class. It
 keeps its constructor arguments under their own names; that is all that `repr`, saving and loading
-ask for. Needs zuko (`pip install zuko`), for the flow alone; importing zuko switches torch's
-validation of distributions off for the whole process, while `fit` still validates one batch.
+ask for. Importing zuko here switches torch's validation of distributions off for the whole process,
+while `fit` still validates one batch.
 
     python examples/own_parts.py
 """

@@ -16,14 +16,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zuko  # noqa: F401  (importing it switches torch's validation off: not within a test)
 from PIL import Image
 
 from pyrovae import likelihoods, networks, objectives, posteriors, priors, schedules
 from pyrovae.__main__ import main
 from pyrovae.training import compiled
-
-with contextlib.suppress(ImportError):
-    import zuko  # noqa: F401  (importing it switches torch's validation off: not within a test)
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -92,8 +90,6 @@ def _draw_images(folder: Path) -> None:
 def test_what_a_page_shows_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if "own_parts" in page.read_text(encoding="utf-8"):
-        pytest.importorskip("zuko")
     # A graph runs as it was recorded: a compiler takes minutes for what test_compiled.py compares.
     monkeypatch.setattr(compiled, "compiled_graph", lambda graph, inputs: graph)
     monkeypatch.chdir(tmp_path)

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import pyro
 import pytest
 import torch
+import zuko  # noqa: F401  (importing it switches torch's validation off: not within a test)
 
 import pyrovae
 from pyrovae.likelihoods import Likelihood
@@ -23,9 +24,6 @@ from pyrovae.priors import Prior
 from pyrovae.training import Callback
 from pyrovae.training.checkpoints import Checkpoints
 from pyrovae.training.run import Run
-
-with suppress(ImportError):
-    import zuko  # noqa: F401  (importing it switches torch's validation off: not within a test)
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 LINES = 40
@@ -52,7 +50,6 @@ def imported(name: str) -> Iterator[ModuleType]:
 
 @pytest.fixture
 def own_parts() -> Iterator[ModuleType]:
-    pytest.importorskip("zuko")
     with imported("own_parts") as module:
         yield module
 
