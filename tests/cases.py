@@ -588,7 +588,7 @@ def small_vae(
         prior=part(prior, PRIORS),
         posterior=made,
         likelihood=part(likelihood, LIKELIHOODS, shape),
-        encoder=network if made.head.sizes else None,
+        encoder=network if getattr(getattr(made, "head", None), "sizes", True) else None,
         decoder=MLP((6,)) if decoder is None else decoder,
     )
 

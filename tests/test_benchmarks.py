@@ -186,7 +186,7 @@ def test_a_number_of_repeats_below_one_is_refused(
     [
         ("guard", ["step, 784-400-50", "step, 20-16-4", "checkpoint"]),
         ("scaling", ["An epoch of fit in memory", "A stream made on the way"]),
-        ("memory", ["bytes a datum", "MeanFieldNormal"]),
+        ("memory", ["bytes a datum", "BernoulliCode"]),
         ("priors", ["2 seeds", "StandardNormal", "VampPrior"]),
         ("evaluate", ["Evaluation, 20-16-4, 30 images", "share of that rate", "MiB above"]),
         pytest.param(

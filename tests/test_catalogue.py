@@ -66,7 +66,7 @@ WORDS = {
     "train --scheduler StepLRR": "did you mean 'StepLR'",
     # parts
     "train --model.prior VampPrio": "did you mean 'VampPrior'",
-    "train --model.prior Uniform": "no Prior is called 'Uniform' & StandardNormal",
+    "train --model.prior Uniform": "no Prior is called 'Uniform' & HypersphericalUniform",
     "train --model.prior.dmi 3": "StandardNormal has no argument 'dmi'; did you mean 'dim'",
     "train --model.prior.dim 0": "0 & positive",
     "train --model.prior.dim -2": "-2",
@@ -79,7 +79,7 @@ WORDS = {
     "train --model.likelihood Normal --model.likelihood.scale sharde": "did you mean 'shared'",
     "train --model.likelihood Normal --model.likelihood.scale 0": "scale & 0",
     "train --model.likelihood Normal --model.likelihood.event_shape [3]": "[3] & [1, 8, 8]",
-    "train --model.posterior LaplaceNormal": "did you mean 'FullRankNormal'",
+    "train --model.posterior LaplaceNormal": "did you mean 'Laplace'",
     "train --model.prior os.system": "outside pyrovae & --allow os",
     "train --model.prior torch.nn.Linear --allow torch": "torch.nn.Linear",
     "train --model.prior mine.Prior --allow mine": "mine",

@@ -131,7 +131,7 @@ PLACES = [
 OWN = [
     case("train --model.prior mine.Mine", "'mine.Mine' lies outside pyrovae", "--allow mine"),
     case("train --model.prior trap.Mine", "'trap.Mine' lies outside pyrovae", "--allow trap"),
-    case("train --model.prior .Mine", "'.Mine'", "there are: GaussianMixture"),
+    case("train --model.prior .Mine", "'.Mine'", "there are: BernoulliCode"),
     case("train --model.prior mine.py", "'mine.py' lies outside", "--allow mine"),
     case("train --allow mine.py --model.prior mine.Mine", "'mine.py'", "package or module, mine"),
     case("train --allow mines", "no package 'mines' is installed here", "nor in"),
@@ -147,7 +147,7 @@ OWN = [
     case("train --allow boom --model.prior boom.Mine", "'boom' cannot be", "RuntimeError: boom"),
     case("train --allow wrong --model.prior wrong.Mine", "SyntaxError", "wrong.py, line 1"),
     case("train --model.prior pyrovae.priors.Prior", "'pyrovae.priors.Prior'", "the kind Prior"),
-    case("train --model.prior pyrovae.priors.Nope", "'Nope'", "there are: GaussianMixture"),
+    case("train --model.prior pyrovae.priors.Nope", "'Nope'", "there are: BernoulliCode"),
     case("train --model.prior pyrovae.cli.train.run", "is no part", "pyrovae.priors"),
     # values are read without importing what they name
     case("train --optimizer.lr trap.Mine", "'trap.Mine'", "expected a number"),

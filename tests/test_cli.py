@@ -282,7 +282,7 @@ def test_parts_lists_every_part(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["parts", "--room", "priors"]) == 0
     listed = capsys.readouterr().out
     assert "VampPrior(dim=32, *, components=500)" in listed
-    assert "Bernoulli" not in listed
+    assert "Binomial" not in listed
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -17,7 +17,7 @@ from pyrovae.cli.errors import UsageError
 from pyrovae.cli.flags import lex
 from pyrovae.cli.grammar import grammar
 from pyrovae.cli.settings import options, read_settings
-from pyrovae.config import arguments, choices, own_arguments
+from pyrovae.config import arguments, choices, of_room, own_arguments
 from pyrovae.data import NAMES, Transform
 from pyrovae.declared import Declared
 from pyrovae.priors import Prior
@@ -82,7 +82,11 @@ def asked(script: Path, *words: str) -> list[str]:
 
 
 ALL_SPLITS = ["train", "valid", "test"]
-PRIORS = ["GaussianMixture", "StandardNormal", "VampPrior"]
+PRIORS = list(of_room("priors"))
+ANY_PRIOR = [  # of whatever prior a file names
+    *dict.fromkeys(f"--model.prior.{a}" for p in choices(Prior).values() for a in own_arguments(p)),
+    "--model.prior.help",
+]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +133,7 @@ PRIORS = ["GaussianMixture", "StandardNormal", "VampPrior"]
         ),
         (
             ["train", "--config", "run.yaml", "--model.prior."],  # whatever the file names
-            ["--model.prior.dim", "--model.prior.components", "--model.prior.help"],
+            ANY_PRIOR,
         ),
         (["train", "--objective.beta.st"], ["--objective.beta.start", "--objective.beta.steps"]),
         (["train", "--objective.kl", "an"], ["analytic"]),
@@ -189,12 +193,21 @@ def test_every_word_is_one_that_train_takes() -> None:
     """Of each class that can be named at a path, each argument that is offered is one it has."""
     whole = grammar(VERBS)
     looked = 0
-    for (verb, path, chosen), names in whole.below.items():
+    named = whole.below.items()
+    for (verb, path, chosen), names in named:
         if verb != "train" or not chosen or chosen in NAMES:
             continue
         parents = path.split(".")[:-1]
         above = [".".join(parents[: at + 1]) for at in range(len(parents))]
-        words = [f"--{at}={whole.chosen[verb, at]}" for at in above] + [f"--{path}={chosen}"]
+        parts = path.split(".")[1:]
+        taking = [
+            next(
+                c for (v, a, c), below in whole.below.items() if (v, a) == (verb, at) and n in below
+            )
+            for at, n in zip(above, parts, strict=True)
+        ]
+        words = [f"--{at}={c}" for at, c in zip(above, taking, strict=True)]
+        words.append(f"--{path}={chosen}")
         if "help" in names:
             assert main(["train", f"--{path}.help", chosen]) == 0
         flags = [f"--{path}.{name}=?" for name in names if name != "help"]

@@ -71,7 +71,7 @@ def test_interrupted_by_ctrl_c(moment: str, tmp_path: Path) -> None:
         json.loads(line)
 
 
-@pytest.mark.parametrize("limit", [300, 3_000])
+@pytest.mark.parametrize("limit", [300, pytest.param(3_000, marks=pytest.mark.slow)])
 def test_a_disk_that_is_full_from_the_start(limit: int, tmp_path: Path) -> None:
     """The settings do not fit, or the first checkpoint does not: there is no run."""
     command = [sys.executable, "-c", LIMITED, str(limit), *TRAIN, "--epochs", "2"]

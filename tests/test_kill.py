@@ -108,6 +108,7 @@ def test_killed_at_any_moment(epochs: str, kills: int, tmp_path: Path) -> None:
         assert [line["epoch"] for line in lines] == list(range(1, int(epochs) + 1))
 
 
+@pytest.mark.slow
 def test_killed_while_a_checkpoint_is_written(tmp_path: Path) -> None:
     words = [*TRAIN, "--epochs", "12"]
     finish(begin(*words, "--out", str(tmp_path / "whole")))

@@ -123,6 +123,7 @@ def trained(posterior: str, *, epochs: int) -> tuple[pyrovae.VAE, Tensor]:
     return vae, x
 
 
+@pytest.mark.slow
 def test_full_rank_reaches_the_maximum_likelihood() -> None:
     vae, x = trained("full rank", epochs=200)
     best = maximum_log_likelihood(x)

@@ -18,6 +18,11 @@ from pyrovae.declared import Declared
 TINY = "--epochs 1 --batch_size 8 --samples 2 --report false --data bits.npz"
 
 # For every part at least once with arguments that are not its defaults: the flags, and the object.
+SPHERE = "--model.prior HypersphericalUniform --model.prior.dim 3 --model.posterior "
+RELAXED = (
+    "--model.prior RelaxedCategorical --model.prior.classes 3 --model.prior.temperature 0.8 "
+    "--model.posterior RelaxedCategorical --model.posterior.temperature 0.6"
+)
 CASES: dict[str, tuple[str, Any]] = {
     "prior StandardNormal": ("--model.prior StandardNormal --model.prior.dim 3",
                              priors.StandardNormal(3)),
@@ -37,6 +42,89 @@ CASES: dict[str, tuple[str, Any]] = {
     "posterior MeanFieldNormal": ("--model.posterior MeanFieldNormal",
                                   posteriors.MeanFieldNormal()),
     "posterior FullRankNormal": ("--model.posterior FullRankNormal", posteriors.FullRankNormal()),
+    "prior Normal": ("--model.prior Normal --model.prior.dim 3", priors.Normal(3)),
+    "prior Laplace": ("--model.prior Laplace --model.prior.dim 3 --model.prior.scale 0.5",
+                      priors.Laplace(3, scale=0.5)),
+    "prior StudentT": ("--model.prior StudentT --model.prior.dim 3 --model.prior.df 4.5",
+                       priors.StudentT(3, df=4.5)),
+    "prior ExemplarPrior": ("--model.prior ExemplarPrior --model.prior.dim 2 "
+                            "--model.prior.exemplars 3", priors.ExemplarPrior(2, exemplars=3)),
+    "prior FlowPrior": (
+        "--model.prior FlowPrior --model.prior.dim 2 --model.prior.kind coupling "
+        "--model.prior.layers 1 --model.prior.hidden [4]",
+        priors.FlowPrior(2, kind="coupling", layers=1, hidden=(4,))),
+    "prior HypersphericalUniform": (SPHERE + "PowerSpherical", priors.HypersphericalUniform(3)),
+    "posterior PowerSpherical": (SPHERE + "PowerSpherical", posteriors.PowerSpherical()),
+    "posterior VonMisesFisher": (SPHERE + "VonMisesFisher", posteriors.VonMisesFisher()),
+    "prior Dirichlet": (
+        "--model.prior Dirichlet --model.prior.dim 3 --model.prior.concentration 0.5 "
+        "--model.posterior LogisticNormal", priors.Dirichlet(3, concentration=0.5)),
+    "prior LogisticNormal": (
+        "--model.prior LogisticNormal --model.prior.dim 3 --model.prior.concentration learned "
+        "--model.posterior LogisticNormal", priors.LogisticNormal(3, concentration="learned")),
+    "posterior LogisticNormal": (
+        "--model.prior LogisticNormal --model.prior.dim 3 --model.posterior LogisticNormal",
+        posteriors.LogisticNormal()),
+    "prior Categorical": (
+        "--model.prior Categorical --model.prior.classes 3 --model.prior.codes 2 "
+        "--model.prior.learned true --model.posterior Categorical",
+        priors.Categorical(3, codes=2, learned=True)),
+    "posterior Categorical": ("--model.prior Categorical --model.posterior Categorical",
+                              posteriors.Categorical()),
+    "posterior StraightThroughCategorical": (
+        "--model.prior Categorical --model.posterior StraightThroughCategorical "
+        "--model.posterior.temperature 0.7",
+        posteriors.StraightThroughCategorical(temperature=0.7)),
+    "prior BernoulliCode": (
+        "--model.prior BernoulliCode --model.prior.dim 3 --model.posterior BernoulliCode",
+        priors.BernoulliCode(3)),
+    "posterior BernoulliCode": (
+        "--model.prior BernoulliCode --model.prior.dim 3 --model.posterior BernoulliCode",
+        posteriors.BernoulliCode()),
+    "prior RelaxedCategorical": (
+        RELAXED, priors.RelaxedCategorical(3, temperature=0.8)),
+    "posterior RelaxedCategorical": (RELAXED, posteriors.RelaxedCategorical(temperature=0.6)),
+    "prior RelaxedBernoulli": (
+        "--model.prior RelaxedBernoulli --model.prior.dim 3 --model.posterior RelaxedBernoulli",
+        priors.RelaxedBernoulli(3)),
+    "posterior RelaxedBernoulli": (
+        "--model.prior RelaxedBernoulli --model.prior.dim 3 --model.posterior RelaxedBernoulli",
+        posteriors.RelaxedBernoulli()),
+    "prior SpikeAndSlab": (
+        "--model.prior SpikeAndSlab --model.prior.dim 3 --model.prior.slab_share 0.2 "
+        "--model.posterior SpikeAndSlab", priors.SpikeAndSlab(3, slab_share=0.2)),
+    "posterior SpikeAndSlab": (
+        "--model.prior SpikeAndSlab --model.prior.dim 3 --model.posterior SpikeAndSlab",
+        posteriors.SpikeAndSlab()),
+    "posterior IsotropicNormal": ("--model.posterior IsotropicNormal",
+                                  posteriors.IsotropicNormal()),
+    "posterior LowRankNormal": ("--model.posterior LowRankNormal --model.posterior.rank 1",
+                                posteriors.LowRankNormal(rank=1)),
+    "posterior Laplace": ("--model.posterior Laplace", posteriors.Laplace()),
+    "posterior Deterministic": ("--model.posterior Deterministic --objective.beta 0",
+                                posteriors.Deterministic()),
+    "posterior NormalMixture": (
+        "--model.posterior NormalMixture --model.posterior.components 2",
+        posteriors.NormalMixture(components=2)),
+    "posterior PlanarFlow": ("--model.posterior PlanarFlow --model.posterior.layers 1",
+                             posteriors.PlanarFlow(layers=1)),
+    "posterior SylvesterFlow": ("--model.posterior SylvesterFlow --model.posterior.layers 1",
+                                posteriors.SylvesterFlow(layers=1)),
+    "posterior InverseAutoregressiveFlow": (
+        "--model.posterior InverseAutoregressiveFlow --model.posterior.hidden [4] "
+        "--model.posterior.context 2",
+        posteriors.InverseAutoregressiveFlow(hidden=(4,), context=2)),
+    "posterior SplineFlow": (
+        "--model.posterior SplineFlow --model.posterior.layers 1 --model.posterior.hidden [4]",
+        posteriors.SplineFlow(layers=1, hidden=(4,))),
+    "posterior SemiAmortized": (
+        "--model.posterior SemiAmortized --model.posterior.inner FullRankNormal "
+        "--model.posterior.steps 2",
+        posteriors.SemiAmortized(posteriors.FullRankNormal(), steps=2)),
+    "posterior PerDatum": (
+        "--model.posterior PerDatum --model.posterior.inner MeanFieldNormal "
+        "--model.posterior.data 30 --model.posterior.steps 2 "
+        "--model.encoder none", posteriors.PerDatum(data=30, steps=2)),
     "encoder MLP": ("--model.encoder MLP --model.encoder.hidden [5,4] "
         "--model.encoder.activation elu",
                     networks.MLP((5, 4), activation="elu")),
@@ -172,4 +260,5 @@ def test_every_part_and_source_has_a_case() -> None:
         and not getattr(value, "__abstractmethods__", None)
         and value is not Declared
     }
+    exported.remove("ConditionalNormal")  # which needs a model with a condition
     assert exported == {type(made).__name__ for _, made in CASES.values() if made is not None}
