@@ -1,25 +1,22 @@
 """The power spherical distribution, on a sphere."""
 
 import math
-from typing import Any
 
 import torch
-from pyro.distributions import constraints
-from pyro.distributions.torch_distribution import TorchDistribution
 from torch import Tensor
 from torch.distributions import Gamma
 
+from pyrovae.distributions.about_a_direction import AboutADirection
 from pyrovae.distributions.bessel import precise
 from pyrovae.distributions.hyperspherical_uniform import (
     Sizes,
     log_area,
-    require_sphere,
     turned,
     unexpanded,
 )
 
 
-class PowerSpherical(TorchDistribution):
+class PowerSpherical(AboutADirection):
     r"""The power spherical distribution, `p(z) = (1 + m . z)^k / N`, on the unit sphere of R^dim.
 
     With `b = (dim - 1) / 2` and `a = b + k`, `N = 2^(a + b) pi^b Gamma(a) / Gamma(a + b)`, and
@@ -49,30 +46,6 @@ class PowerSpherical(TorchDistribution):
         >>> made.rsample((5,)).shape
         torch.Size([5, 3])
     """
-
-    arg_constraints = {  # noqa: RUF012  (torch's own convention)
-        "loc": constraints.sphere,
-        "concentration": constraints.positive,
-    }
-    support = constraints.sphere
-    has_rsample = True
-
-    def __init__(
-        self, loc: Tensor, concentration: Tensor, *, validate_args: bool | None = None
-    ) -> None:
-        require_sphere("PowerSpherical", loc.shape[-1] if loc.dim() else 0)
-        batch = torch.broadcast_shapes(loc.shape[:-1], concentration.shape)
-        self.loc = loc.expand(batch + loc.shape[-1:])
-        self.concentration = concentration.expand(batch)
-        super().__init__(batch, loc.shape[-1:], validate_args=validate_args)
-
-    def expand(self, batch_shape: Sizes, _instance: Any = None) -> "PowerSpherical":
-        """Return the distribution with its batch shape expanded."""
-        batch = torch.Size(batch_shape)
-        loc = self.loc.expand(batch + self.event_shape)
-        made = PowerSpherical(loc, self.concentration.expand(batch), validate_args=False)
-        made._validate_args = self._validate_args
-        return made
 
     @property
     def mean(self) -> Tensor:

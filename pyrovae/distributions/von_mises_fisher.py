@@ -1,18 +1,15 @@
 """The von Mises-Fisher distribution, on a sphere."""
 
 import math
-from typing import Any
 
 import torch
-from pyro.distributions import constraints
-from pyro.distributions.torch_distribution import TorchDistribution
 from torch import Tensor
 
+from pyrovae.distributions.about_a_direction import AboutADirection
 from pyrovae.distributions.bessel import bessel_i, precise
 from pyrovae.distributions.hyperspherical_uniform import (
     Sizes,
     log_area,
-    require_sphere,
     turned,
     unexpanded,
     unit,
@@ -20,7 +17,7 @@ from pyrovae.distributions.hyperspherical_uniform import (
 from pyrovae.distributions.polar_angle import polar_angle
 
 
-class VonMisesFisher(TorchDistribution):
+class VonMisesFisher(AboutADirection):
     r"""The von Mises-Fisher distribution, `p(z) = e^(k m . z) / N`, on the unit sphere of R^dim.
 
     With `v = dim / 2 - 1`, `N = (2 pi)^(v + 1) I_v(k) / k^v`. In dimension 2 it is von Mises's.
@@ -48,30 +45,6 @@ class VonMisesFisher(TorchDistribution):
         >>> made.rsample((5,)).shape
         torch.Size([5, 3])
     """
-
-    arg_constraints = {  # noqa: RUF012  (torch's own convention)
-        "loc": constraints.sphere,
-        "concentration": constraints.positive,
-    }
-    support = constraints.sphere
-    has_rsample = True
-
-    def __init__(
-        self, loc: Tensor, concentration: Tensor, *, validate_args: bool | None = None
-    ) -> None:
-        require_sphere("VonMisesFisher", loc.shape[-1] if loc.dim() else 0)
-        batch = torch.broadcast_shapes(loc.shape[:-1], concentration.shape)
-        self.loc = loc.expand(batch + loc.shape[-1:])
-        self.concentration = concentration.expand(batch)
-        super().__init__(batch, loc.shape[-1:], validate_args=validate_args)
-
-    def expand(self, batch_shape: Sizes, _instance: Any = None) -> "VonMisesFisher":
-        """Return the distribution with its batch shape expanded."""
-        batch = torch.Size(batch_shape)
-        loc = self.loc.expand(batch + self.event_shape)
-        made = VonMisesFisher(loc, self.concentration.expand(batch), validate_args=False)
-        made._validate_args = self._validate_args
-        return made
 
     @property
     def mean(self) -> Tensor:

@@ -1,5 +1,10 @@
-"""What the flow posteriors share: checks of their arguments, and the sizes in their heads."""
+"""What flow posteriors share: checks of arguments, the sizes in their heads, their networks."""
 
+from typing import Any
+
+from torch import nn
+
+from pyrovae.distributions import Conditioner
 from pyrovae.numeric import as_counts, is_count, limit
 from pyrovae.posteriors.posterior import Posterior, Shape
 
@@ -32,6 +37,21 @@ def dimensions(posterior: Posterior) -> int:
             f"{type(posterior).__name__} expects a vector z; the prior's event shape is {shape}"
         )
     return shape[0]
+
+
+def conditioners(posterior: Any, outputs: int) -> nn.ModuleList:
+    """Return a masked network for each layer, of the size of z; the order turns with each layer."""
+    dim = dimensions(posterior)
+    return nn.ModuleList(
+        Conditioner(
+            dim,
+            outputs,
+            hidden=posterior.hidden,
+            context=posterior.context,
+            reverse=layer % 2 == 1,
+        )
+        for layer in range(posterior.layers)
+    )
 
 
 def each_element(layers: int, event: Shape) -> Shape:

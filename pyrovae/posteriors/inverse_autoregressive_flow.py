@@ -6,9 +6,9 @@ from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor, nn
 
 from pyrovae.context import Context
-from pyrovae.distributions import OUTPUTS, Autoregressive, Conditioner, FlowNormal
+from pyrovae.distributions import OUTPUTS, Autoregressive, FlowNormal
 from pyrovae.heads import Head, positive
-from pyrovae.posteriors.flow_arguments import count, dimensions, each_layer, widths
+from pyrovae.posteriors.flow_arguments import conditioners, count, each_layer, widths
 from pyrovae.posteriors.posterior import Posterior
 
 
@@ -54,17 +54,7 @@ class InverseAutoregressiveFlow(Posterior):
 
     def bind(self, data_shape: tuple[int, ...]) -> None:
         """Make the masked networks, of the size of z."""
-        dim = dimensions(self)
-        self.networks = nn.ModuleList(
-            Conditioner(
-                dim,
-                OUTPUTS["affine"],
-                hidden=self.hidden,
-                context=self.context,
-                reverse=layer % 2 == 1,
-            )
-            for layer in range(self.layers)
-        )
+        self.networks = conditioners(self, OUTPUTS["affine"])
 
     def forward(self, raw: Tensor, context: Context) -> TorchDistributionMixin:
         """Return q(z | x); see `Posterior`."""
