@@ -81,7 +81,7 @@ def require_fit(prior: Any, p: Distribution, posterior: Any, q: Distribution) ->
     kinds = kind_of(p), kind_of(q)
     draws = q.sample(torch.Size((_DRAWS,)))
     if is_point(q):
-        if not _continuous(p) or not inside(p, draws):
+        if not _continuous(p) or is_bounded(p) or not inside(p, draws):
             raise ValueError(
                 f"{pair}: the prior is over {kinds[0]}, and a point of the posterior is anywhere; "
                 f"{_posterior_for(prior, kinds[0])}, or {_prior_for(posterior, 'vectors')}"
