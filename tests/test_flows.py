@@ -383,7 +383,6 @@ def test_a_program_of_particles_uses_the_kept_score(
         pyro.infer.Trace_ELBO().loss(vae.model, vae.guide, x)
     if name not in PRIORS:
         pyrovae.evaluate(vae, {"x": x}, samples=7)
-    pyro.clear_param_store()
 
 
 @pytest.mark.parametrize(
