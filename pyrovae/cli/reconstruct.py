@@ -142,7 +142,7 @@ def _reconstructed(model: Any, batch: "Mapping[str, Tensor]", *, mean: bool) -> 
             with closed_form(posterior):
                 z = model.encode(**known(batch)).mean
             with closed_form(likelihood):
-                made = model.decode(z).mean
+                made = model.likelihood.typical(model.decode(z))
         else:
             with closed_form(likelihood):
                 made = model.reconstruct(**known(batch))

@@ -24,13 +24,13 @@ class Likelihood(Declared, nn.Module, ABC):
     Arguments:
         event_shape: the shape of one x, an attribute that the subclass sets.
         head: the raw numbers it needs, an attribute that the subclass sets.
-        fill: what stands in for missing entries of x, a number inside the support; they are not
-            scored, but the encoder sees it.
+        fill: what stands in for missing entries of x, a number inside the support, or one for each
+            element; they are not scored, but the encoder sees it.
     """
 
     event_shape: Shape
     head: Head
-    fill: float = 0.0
+    fill: float | Tensor = 0.0
 
     @abstractmethod
     def forward(self, raw: Tensor, context: Context) -> TorchDistributionMixin:
@@ -51,6 +51,18 @@ class Likelihood(Declared, nn.Module, ABC):
             Raw numbers of shape `[*head.out_shape(event_shape)]` to begin at, or None.
         """
         return None
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """Return x as the encoder sees it, of the same shape, standardised or as logarithms.
+
+        The pseudo-inputs of a prior made of posteriors are such inputs, not data.
+        """
+        return x
+
+    def typical(self, x_given_z: TorchDistributionMixin) -> Tensor:
+        """Return the one value that stands for p(x | z): its mean; for codes, the likeliest."""
+        mean: Tensor = x_given_z.mean
+        return mean
 
     def remedy(self) -> str:
         """Return what to do with data outside the support, for the error that says so."""

@@ -210,7 +210,7 @@ def _require_shape(
 
 def _require_masking(likelihood: Any, raw: Tensor) -> None:
     """Raise ValueError where a likelihood scores what is not observed, a stand-in's value."""
-    x = torch.full(tuple(likelihood.event_shape), likelihood.fill).to(raw)
+    x = torch.zeros(tuple(likelihood.event_shape)).to(raw) + likelihood.fill
     nothing = torch.zeros(x.shape, dtype=torch.bool, device=x.device)
     score = likelihood(raw, Context(observed=nothing)).log_prob(x)
     if bool((score != 0.0).any()):

@@ -204,7 +204,8 @@ class VAE(Model):
 
         Arguments:
             n: how many.
-            mean: return E[x | z] at each draw of z instead of a draw of x.
+            mean: return E[x | z] at each draw of z instead of a draw of x; where x are codes, the
+                likeliest one.
 
         Raises:
             ValueError: n is not a count.
@@ -215,13 +216,17 @@ class VAE(Model):
         with evaluation_mode(self), memory_advice(lambda: f"drawing {n} data; draw fewer at once"):
             z = self.prior(Context(encode=self._encode_frozen)).sample((max(n, 1),))[:n]
             x_given_z = self.decode(z)  # a mixture cannot draw none: torch.multinomial refuses
-            return x_given_z.mean if mean else x_given_z.sample()
+            return self.likelihood.typical(x_given_z) if mean else x_given_z.sample()
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor, *, observed: Tensor | None = None) -> Tensor:
-        """Return `E[x | z]` at one draw z ~ q(z | x) for each datum, of the shape of x."""
+        """Return `E[x | z]` at one draw z ~ q(z | x) for each datum, of the shape of x.
+
+        Where x are codes it is the likeliest one.
+        """
         with evaluation_mode(self):
-            return self.decode(self.encode(x, observed=observed).sample()).mean
+            z = self.encode(x, observed=observed).sample()
+            return self.likelihood.typical(self.decode(z))
 
     @torch.no_grad()
     def prepare(self, batch: Mapping[str, Tensor]) -> None:
@@ -233,9 +238,10 @@ class VAE(Model):
             return
         batch = {**batch, "x": self._known(batch["x"], batch.get("observed"))}
         kept = [(tensor, tensor.clone()) for tensor in frozen_tensors(self)]
-        self.prior.prepare(batch)
-        self.posterior.prepare(batch)
         start = self.likelihood.prepare(batch)
+        encoded = {**batch, "x": self.likelihood.inputs(batch["x"])}
+        self.prior.prepare(encoded)
+        self.posterior.prepare(encoded)
         if start is not None:
             self.decoder_network.offset.copy_(start)
         for tensor, before in kept:
@@ -266,12 +272,13 @@ class VAE(Model):
                 divergence = q.log_prob(z) - p.log_prob(z)
             return x_given_z.log_prob(x) - divergence
 
-        return self.posterior(self.encoder_network(x), replace(context, bound=bound))
+        raw = self.encoder_network(self.likelihood.inputs(x), observed=context.observed)
+        return self.posterior(raw, replace(context, bound=bound))
 
-    def _encode_frozen(self, x: Tensor) -> TorchDistributionMixin:
+    def _encode_frozen(self, inputs: Tensor) -> TorchDistributionMixin:
         """Return q(z | x) for pseudo-inputs, which must not move the statistics of the data."""
         with frozen_statistics(self.encoder_network):
-            return self.posterior(self.encoder_network(x), Context())
+            return self.posterior(self.encoder_network(inputs), Context())
 
     def _infer(self) -> InferDict:
         return {"enumerate": "parallel"} if self.posterior.enumerated else {}

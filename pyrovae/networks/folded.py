@@ -71,10 +71,17 @@ class Folded(nn.Module):
                 f"{self.in_shape} to {self.out_shape}; expected a torch.nn.Module"
             )
         self.network = network
+        self._takes_observed = bool(getattr(network, "takes_observed", False))
         self.register_buffer("offset", torch.zeros(self.out_shape))
 
-    def forward(self, value: Tensor) -> Tensor:
-        """Apply the network to `[*batch, *in_shape]`."""
+    def forward(self, value: Tensor, *, observed: Tensor | None = None) -> Tensor:
+        """Apply the network to `[*batch, *in_shape]`.
+
+        Arguments:
+            value: the input.
+            observed: which of its entries are known, of the same shape; a network gets to see it
+                that says so by an attribute `takes_observed = True`.
+        """
         depth = value.dim() - len(self.in_shape)
         batch = value.shape[: max(depth, 0)]
         if depth < 0 or value.shape[depth:] != self.in_shape:
@@ -86,12 +93,15 @@ class Folded(nn.Module):
             value = value.to(self.offset.dtype)
         flat = len(batch) == 1 and bool(self.in_shape)
         folded = value if flat else value.reshape(-1, *self._inner)
+        told = {}
+        if observed is not None and self._takes_observed:
+            told["observed"] = observed if flat else observed.reshape(-1, *self._inner)
         dtype = _AUTOCAST.get()
         if dtype is None:
-            output = self.network(folded)
+            output = self.network(folded, **told)
         else:
             with torch.autocast(value.device.type, dtype=dtype):
-                output = self.network(folded)
+                output = self.network(folded, **told)
         if output.shape != (folded.shape[0], *self.out_shape):
             raise ValueError(
                 f"{self.owner} {self.description} took [{_listed(folded.shape)}] to "

@@ -120,8 +120,9 @@ def decoded(model: Any, z: Tensor) -> Tensor:
     """Return `E[x | z]` for each row of z, in blocks."""
     with torch.no_grad(), evaluating(Pair(model)):
         one = z[:1]
-        block = rows_within(lambda rows: model.decode(one.expand(rows, *one.shape[1:])).mean)
-        return torch.cat([model.decode(part).mean for part in z.split(block)])
+        typical = model.likelihood.typical
+        block = rows_within(lambda rows: typical(model.decode(one.expand(rows, *one.shape[1:]))))
+        return torch.cat([typical(model.decode(part)) for part in z.split(block)])
 
 
 @dataclass
