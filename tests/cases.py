@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pyrovae import posteriors, priors
 from pyrovae.context import Context
-from pyrovae.likelihoods import Bernoulli, Binomial, Normal
+from pyrovae.likelihoods import Bernoulli, Binomial, Mixed, Normal, Standardized
 from pyrovae.models import VAE
 from pyrovae.networks import MLP, Conv, GatedMLP
 from pyrovae.objectives import ELBO, IWAE
@@ -69,6 +69,7 @@ class Case:
     sizes: tuple[int, ...] = (1, 2, 3)  # of one z, which the contract looks at
     point: bool = False  # whether all mass is on one value, so that there is no density
     sparse: bool = False  # whether some weights are masked, or stand for values no draw is near
+    composite: bool = False  # a likelihood of several, whose masks its own file tests
     alone: bool = False  # tested in a file of its own, for it needs more than raw numbers
 
 
@@ -321,6 +322,38 @@ def _normal(likelihood: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarray:
     return _summed(stats.norm.logpdf(x, loc, scale), likelihood)
 
 
+def _standardized(shape: Shape = (3,)) -> Standardized:
+    """Standardised data, as if some had been seen."""
+    part = Standardized(Normal(shape, scale="element"))
+    part.centre.copy_(torch.linspace(-1.0, 2.0, part.centre.numel()).reshape(shape))
+    part.spread.copy_(torch.linspace(0.5, 1.5, part.spread.numel()).reshape(shape))
+    return part
+
+
+def _unstandardized(part: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarray:
+    centre, spread = array(part.centre), array(part.spread)
+    scale = scale_of(array(part.likelihood.raw_scale))
+    return _summed(stats.norm.logpdf(x, centre + spread * raw, spread * scale), part)
+
+
+def _mixed(shape: Shape = (3,)) -> Mixed:
+    parts: list[Any] = [Normal((1, *shape[1:]), scale="network")]
+    return Mixed([*parts, *([_standardized((shape[0] - 1, *shape[1:]))] if shape[0] > 1 else [])])
+
+
+def _side_by_side(part: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarray:
+    first, *rest = part.parts
+    cut = 2 * int(np.prod(first.event_shape))
+    axis = -len(part.event_shape)
+    one, other = np.split(x, [1], axis)
+    shaped = raw[..., :cut].reshape(*raw.shape[:-1], 2, *first.event_shape[1:])
+    score = _normal(first, shaped, one)
+    for following in rest:
+        raws = raw[..., cut:].reshape(*raw.shape[:-1], *following.event_shape)
+        score = score + _unstandardized(following, raws, other)
+    return score
+
+
 LIKELIHOODS: dict[str, Case] = {
     "Bernoulli": Case(
         lambda shape=(3,): Bernoulli(shape),
@@ -336,6 +369,8 @@ LIKELIHOODS: dict[str, Case] = {
     "Normal shared": Case(lambda shape=(3,): Normal(shape, scale="shared"), _normal),
     "Normal element": Case(lambda shape=(3,): Normal(shape, scale="element"), _normal),
     "Normal network": Case(lambda shape=(3,): Normal(shape, scale="network"), _normal),
+    "Standardized": Case(_standardized, _unstandardized),
+    "Mixed": Case(_mixed, _side_by_side, composite=True),
 }
 
 # -------------------------------------------------------------------------------------- q(z | x)

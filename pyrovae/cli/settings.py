@@ -16,12 +16,16 @@ from pyrovae.config import Written, arguments, complete, find, find_class, from_
 from pyrovae.data import Source
 from pyrovae.data.array_files import SUFFIXES
 from pyrovae.data.shorthand import meaning
+from pyrovae.likelihoods import Likelihood
 from pyrovae.models import Model
 from pyrovae.numeric import is_count, limit
 from pyrovae.objectives import Objective
 from pyrovae.training.checks import check_settings
 
 LINKED = ("event_shape", "total_count")  # arguments of a likelihood that the data know
+
+# what stands in a likelihood of likelihoods where none is given
+_NORMAL = {"class_path": "pyrovae.likelihoods.Normal", "init_args": {"scale": "element"}}
 
 DEFAULTS = {
     "data": Written("Digits"),
@@ -159,27 +163,8 @@ def linked(
         name = f"pyrovae.likelihoods.{suited.likelihood}"
         likelihood = {"class_path": name, "init_args": dict(suited.arguments)}
         said = f"likelihood {suited.likelihood}, because {suited.reason}"
-    given = dict(likelihood["init_args"])
-    takes = arguments(find_class(likelihood["class_path"], allow=allow))
-    if "event_shape" in takes:
-        shape = list(source.event_shape)
-        if given.setdefault("event_shape", shape) != shape:
-            raise UsageError(
-                [
-                    f"model.likelihood.event_shape: {source!r} has {shape}; "
-                    f"got {given['event_shape']}; leave it out, it comes from the data"
-                ]
-            )
-    if "total_count" in takes and "total_count" not in given:
-        if source.total_count is None:
-            raise UsageError(
-                [
-                    f"model.likelihood.total_count: missing, and {source!r} states no largest "
-                    f"count; it suggests the likelihood {source.suggestion.likelihood}"
-                ]
-            )
-        given["total_count"] = source.total_count
-    whole = _with_likelihood(tree, {**likelihood, "init_args": given})
+    filled = _filled(likelihood, source, allow, "model.likelihood")
+    whole = _with_likelihood(tree, filled)
     model = whole["model"]
     names = arguments(find_class(model["class_path"], allow=allow))  # in the constructor's order
     ordered = {name: model["init_args"][name] for name in names}
@@ -188,12 +173,50 @@ def linked(
 
 def unlinked(tree: dict[str, Any], source: Source) -> dict[str, Any]:
     """Return a run's tree without what the data fill in again, so that they can be exchanged."""
-    likelihood = tree["model"]["init_args"]["likelihood"]
+    return _with_likelihood(tree, _emptied(tree["model"]["init_args"]["likelihood"], source))
+
+
+def _filled(
+    likelihood: dict[str, Any], source: Source, allow: Iterable[str], path: str
+) -> dict[str, Any]:
+    """Return a likelihood's tree with what the data know; one within it is for the same data."""
+    given = dict(likelihood["init_args"])
+    takes = arguments(find_class(likelihood["class_path"], allow=allow))
+    if "event_shape" in takes:
+        shape = list(source.event_shape)
+        if given.setdefault("event_shape", shape) != shape:
+            raise UsageError(
+                [
+                    f"{path}.event_shape: {source!r} has {shape}; "
+                    f"got {given['event_shape']}; leave it out, it comes from the data"
+                ]
+            )
+    if "total_count" in takes and "total_count" not in given:
+        if source.total_count is None:
+            raise UsageError(
+                [
+                    f"{path}.total_count: missing, and {source!r} states no largest "
+                    f"count; it suggests the likelihood {source.suggestion.likelihood}"
+                ]
+            )
+        given["total_count"] = source.total_count
+    for name, argument in takes.items():
+        if Likelihood in argument.bases:
+            within = given.get(name) or _NORMAL
+            given[name] = _filled(within, source, allow, f"{path}.{name}")
+    return {**likelihood, "init_args": given}
+
+
+def _emptied(likelihood: dict[str, Any], source: Source) -> dict[str, Any]:
+    """Return a likelihood's tree without what the data know."""
     given = dict(likelihood["init_args"])
     given.pop("event_shape", None)
     if given.get("total_count") == source.total_count:
         given.pop("total_count", None)
-    return _with_likelihood(tree, {**likelihood, "init_args": given})
+    for name, value in given.items():
+        if isinstance(value, dict) and "init_args" in value:
+            given[name] = _emptied(value, source)
+    return {**likelihood, "init_args": given}
 
 
 def _with_likelihood(tree: dict[str, Any], likelihood: dict[str, Any]) -> dict[str, Any]:

@@ -79,6 +79,8 @@ class _Check:
     def value(self, given: Any, argument: Argument, path: str) -> Any:
         """Return one argument as a plain value or a full tree."""
         bases, plain = argument.bases, argument.plain
+        if argument.item is not None:
+            return self.parts(given, argument, argument.item, path)
         text = given.name if isinstance(given, Written) and not given.given else given
         may_lack = bases and type(None) in alternatives(argument.annotation)
         if may_lack and isinstance(text, str) and text.lower() in _NOTHING:
@@ -106,6 +108,23 @@ class _Check:
             self.say(path, f"expected {described(argument.annotation)}; got {given!r}{hint}")
             return None
         return _plain(converted)
+
+    def parts(self, given: Any, argument: Argument, item: Argument, path: str) -> list[Any] | None:
+        """Return the full trees of a list of parts, each one a name or a tree."""
+        found = given
+        if isinstance(given, str):
+            with suppress(ValueError):
+                found = parse(given)
+        if not isinstance(found, list | tuple):
+            self.say(path, f"expected {described(argument.annotation)}; got {given!r}")
+            return None
+        trees = []
+        for at, named in enumerate(found):
+            part = named
+            if isinstance(part, dict) and isinstance(part.get("class_path"), str):
+                part = Written(part["class_path"], dict(part.get("init_args") or {}))
+            trees.append(self.value(part, item, f"{path}[{at}]"))
+        return trees
 
     def made(
         self, written: Written, bases: tuple[type, ...], path: str, argument: Argument

@@ -43,6 +43,21 @@ class Argument:
         return tuple(_bases(self.annotation))
 
     @property
+    def item(self) -> "Argument | None":
+        """What an item is where a sequence of parts is meant, None elsewhere.
+
+        Example:
+            >>> from pyrovae.priors import Prior
+            >>> Argument(tuple[Prior, ...], ()).item.bases[0].__name__
+            'Prior'
+        """
+        for kind in alternatives(self.annotation):
+            inner = get_args(kind)
+            if get_origin(kind) in _CONTAINERS and inner and _bases(inner[0]):
+                return Argument(inner[0], REQUIRED)
+        return None
+
+    @property
     def plain(self) -> Any:
         """What of the annotation a text can hold: plain values; None where nothing is left of it.
 
@@ -153,7 +168,9 @@ def described(annotation: Any) -> str:
         if origin is Literal:
             parts.append("one of " + ", ".join(map(repr, inner)))
         elif isinstance(origin, type) and issubclass(origin, Iterable) and inner:
-            many = {int: "integers", float: "numbers", str: "strings"}.get(inner[0], "values")
+            parted = [f"of the kind {base.__name__}" for base in _bases(inner[0])]
+            named = {int: "integers", float: "numbers", str: "strings"}
+            many = named.get(inner[0], " ".join(["parts", *parted]) if parted else "values")
             fixed = origin is tuple and inner[-1] is not Ellipsis
             parts.append(f"a list of {f'{len(inner)} ' if fixed else ''}{many}")
         elif origin is Callable:

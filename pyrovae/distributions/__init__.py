@@ -10,6 +10,7 @@ from pyrovae.distributions.flow import Affine, Bijection, FlowNormal, Inverted
 from pyrovae.distributions.foreign import Foreign
 from pyrovae.distributions.gumbel import temperature_of
 from pyrovae.distributions.hyperspherical_uniform import HypersphericalUniform, log_area, unit
+from pyrovae.distributions.joined import Joined
 from pyrovae.distributions.normal_mixture import DiagonalNormalMixture, mixture
 from pyrovae.distributions.one_hot import OneHot, OneHotCodes, StraightThroughOneHot
 from pyrovae.distributions.pathwise_mixture import PathwiseNormalMixture
@@ -18,6 +19,7 @@ from pyrovae.distributions.power_spherical import PowerSpherical
 from pyrovae.distributions.relaxed import RelaxedBit, RelaxedOneHot
 from pyrovae.distributions.softmax_normal import SoftmaxNormal, log_coordinates
 from pyrovae.distributions.spiked_normal import SpikedNormal
+from pyrovae.distributions.stretched import Stretched
 from pyrovae.distributions.sylvester import Sylvester
 from pyrovae.distributions.von_mises_fisher import VonMisesFisher
 
@@ -34,6 +36,7 @@ __all__ = [
     "Foreign",
     "HypersphericalUniform",
     "Inverted",
+    "Joined",
     "LogitsBernoulli",
     "OneHot",
     "OneHotCodes",
@@ -45,6 +48,7 @@ __all__ = [
     "SoftmaxNormal",
     "SpikedNormal",
     "StraightThroughOneHot",
+    "Stretched",
     "Sylvester",
     "VonMisesFisher",
     "bessel_i",

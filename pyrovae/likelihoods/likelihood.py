@@ -64,6 +64,10 @@ class Likelihood(Declared, nn.Module, ABC):
         mean: Tensor = x_given_z.mean
         return mean
 
+    def scorer(self, element: tuple[int, ...]) -> "Likelihood":
+        """Return the likelihood that scores an element of x: itself, if it has no parts."""
+        return self
+
     def remedy(self) -> str:
         """Return what to do with data outside the support, for the error that says so."""
         return "choose a likelihood whose support holds the data, or transform the data"

@@ -54,8 +54,8 @@ def claim(part: nn.Module, *shapes: tuple[int, ...]) -> None:
     Parts without parameters may serve several models of the same shapes. One with parameters
     belongs to one model: training another would move it. With a part goes what it is made of.
     """
-    for inner in part.children():
-        if isinstance(inner, Prior | Likelihood | Posterior):
+    for inner in part.modules():
+        if inner is not part and isinstance(inner, Prior | Likelihood | Posterior):
             claim(inner, *shapes)
     earlier = getattr(part, "_binding", None)
     if earlier is not None and (earlier.shapes != shapes or any(True for _ in part.parameters())):
@@ -253,10 +253,20 @@ def check_data(vae: Any, batch: Mapping[str, Tensor]) -> None:
         right = right | ~observed
     if bool(right.all()):
         return
-    row = torch.nonzero(~right)[0]
+    row = torch.nonzero(~right)[0].tolist()
     value = known[tuple(row)]
     shown = f"{value.item():g}" if value.dim() == 0 else f"a value of shape {tuple(value.shape)}"
+    scorer = likelihood.scorer(tuple(row[1:]))
+    if scorer is not likelihood:
+        support = _support_of(scorer, raw)
     raise ValueError(
-        f"{likelihood!r} cannot score x[{', '.join(map(str, row.tolist()))}] = {shown} "
-        f"(support: {in_words(support)}): {likelihood.remedy()}"
+        f"{scorer!r} cannot score x[{', '.join(map(str, row))}] = {shown} "
+        f"(support: {in_words(support)}): {scorer.remedy()}"
     )
+
+
+def _support_of(likelihood: Any, raw: Tensor) -> Any:
+    """Return the support of a likelihood."""
+    with torch.no_grad():
+        zeros = raw.new_zeros(likelihood.head.out_shape(tuple(likelihood.event_shape)))
+        return likelihood(zeros, Context()).support

@@ -236,10 +236,11 @@ class VAE(Model):
         """
         if self.prepared:
             return
-        batch = {**batch, "x": self._known(batch["x"], batch.get("observed"))}
+        x, observed = batch["x"], batch.get("observed")
         kept = [(tensor, tensor.clone()) for tensor in frozen_tensors(self)]
-        start = self.likelihood.prepare(batch)
-        encoded = {**batch, "x": self.likelihood.inputs(batch["x"])}
+        start = self.likelihood.prepare({**batch, "x": self._known(x, observed)})
+        # what stands in for missing entries may be known only now
+        encoded = {**batch, "x": self.likelihood.inputs(self._known(x, observed))}
         self.prior.prepare(encoded)
         self.posterior.prepare(encoded)
         if start is not None:
