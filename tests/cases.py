@@ -577,6 +577,11 @@ NETWORKS: dict[str, Case] = {
     "GatedMLP linear": Case(lambda: GatedMLP(())),
     "Conv": Case(lambda: Conv((3, 4), hidden=6, activation="elu")),
     "Conv no stage": Case(lambda: Conv((), hidden=6)),
+    "MLP batch": Case(lambda: MLP((7, 5), activation="tanh", normalization="batch")),
+    "MLP layer": Case(lambda: MLP((7, 5), activation="tanh", normalization="layer")),
+    "Conv batch": Case(
+        lambda: Conv((3, 4), hidden=6, activation="elu", normalization="batch"),
+    ),
 }
 
 SCHEDULES: dict[str, Case] = {

@@ -131,6 +131,9 @@ CASES: dict[str, tuple[str, Any]] = {
     "encoder MLP, linear": ("--model.encoder MLP --model.encoder.hidden []", networks.MLP(())),
     "encoder GatedMLP": ("--model.encoder GatedMLP --model.encoder.hidden 5",
                          networks.GatedMLP((5,))),
+    "encoder MLP, normalised": (
+        "--model.encoder MLP --model.encoder.hidden [5] --model.encoder.normalization batch",
+        networks.MLP((5,), normalization="batch")),
     "objective ELBO": ("--objective ELBO --objective.beta 0.5 --objective.kl sampled "
                        "--objective.particles 2 --objective.free_bits 0.1",
                        objectives.ELBO(beta=0.5, kl="sampled", particles=2, free_bits=0.1)),

@@ -1,5 +1,6 @@
 """Networks: descriptions that build a module from an input shape and an output shape."""
 
+from pyrovae.networks.conditioned import Conditioned
 from pyrovae.networks.conv import Conv
 from pyrovae.networks.folded import Folded, autocast, frozen_statistics, train_mode
 from pyrovae.networks.gated_mlp import GatedMLP
@@ -10,6 +11,7 @@ from pyrovae.networks.nothing import nothing
 __all__ = [
     "MLP",
     "Builder",
+    "Conditioned",
     "Conv",
     "Folded",
     "GatedMLP",

@@ -3,8 +3,10 @@
 import math
 from itertools import pairwise
 
-from torch import Tensor, nn
+from torch import nn
 
+from pyrovae.networks.conditioned import assembled
+from pyrovae.networks.images import Crop, from_image, halved
 from pyrovae.networks.network import (
     Activation,
     Network,
@@ -12,6 +14,11 @@ from pyrovae.networks.network import (
     activation_module,
     linear,
     widths,
+)
+from pyrovae.networks.normalization import (
+    Normalization,
+    normalization_layers,
+    require_normalization,
 )
 
 
@@ -27,10 +34,15 @@ class Conv(Network):
             backwards.
         hidden: the width of the dense layer between the smallest images and the vector.
         activation: what stands behind each layer but the last, by torch's name in lower case.
+        normalization: what stands before each activation: "none"; "batch", for each channel over
+            all rows and pixels; "layer", for each row over all channels and pixels.
+
+    A condition adds a number to each channel of the first stage; towards an image it joins the
+    vector.
 
     Raises:
-        ValueError: a width is not positive, the activation is unknown, or, when built, neither or
-            both of the shapes are images.
+        ValueError: a width is not positive, the activation or normalization is unknown, or, when
+            built, neither or both of the shapes are images.
 
     Example:
         >>> import torch
@@ -46,72 +58,77 @@ class Conv(Network):
         *,
         hidden: int = 256,
         activation: Activation = "relu",
+        normalization: Normalization = "none",
     ) -> None:
         self.channels = widths(self, "channels", channels)
         (self.hidden,) = widths(self, "hidden", (hidden,))
         self.activation: Activation = activation
         activation_module(self, activation)  # an unknown name is refused here, not when built
+        self.normalization = require_normalization(self, normalization)
 
-    def __call__(self, in_shape: Shape, out_shape: Shape) -> nn.Module:
+    def __call__(
+        self, in_shape: Shape, out_shape: Shape, *, condition_shape: Shape | None = None
+    ) -> nn.Module:
         """Build the module; see `Network`."""
-        image = 3
-        if len(in_shape) == image and len(out_shape) < image:
-            return self._from_image(in_shape, out_shape)
-        if len(out_shape) == image and len(in_shape) < image:
-            return self._to_image(in_shape, out_shape)
-        raise ValueError(
-            f"{self!r} goes from an image (channels, height, width) to a vector or back; "
-            f"got {in_shape} to {out_shape}; MLP takes any shapes"
+        if from_image(self, in_shape, out_shape):
+            layers = self._from_image(in_shape, out_shape)
+            staged = bool(self.channels)
+        else:
+            layers = self._to_image(in_shape, out_shape)
+            staged = False
+        return assembled(
+            layers,
+            first=1 if staged else 2,
+            joint=(self.channels[0], 1, 1) if staged else (self.hidden,),
+            condition_shape=condition_shape,
         )
 
-    def _from_image(self, in_shape: Shape, out_shape: Shape) -> nn.Module:
-        sizes = self._sizes(in_shape)
+    def _from_image(self, in_shape: Shape, out_shape: Shape) -> list[nn.Module]:
+        height, width = halved(in_shape, len(self.channels))[-1]
         layers: list[nn.Module] = []
         for before, after in pairwise((in_shape[0], *self.channels)):
-            layers.append(nn.Conv2d(before, after, kernel_size=3, stride=2, padding=1))
-            layers.append(activation_module(self, self.activation))
-        smallest = (sizes[-1][0] * sizes[-1][1]) * (self.channels or in_shape[:1])[-1]
-        return nn.Sequential(
+            layers.append(
+                nn.Conv2d(before, after, kernel_size=3, stride=2, padding=1, bias=self._shifted)
+            )
+            layers += self._activated(after)
+        smallest = height * width * (self.channels or in_shape[:1])[-1]
+        return [
             *layers,
             nn.Flatten(),
-            linear(smallest, self.hidden),
-            activation_module(self, self.activation),
+            linear(smallest, self.hidden, bias=self._shifted),
+            *self._activated(self.hidden),
             linear(self.hidden, math.prod(out_shape)),
             nn.Unflatten(1, out_shape),
-        )
+        ]
 
-    def _to_image(self, in_shape: Shape, out_shape: Shape) -> nn.Module:
-        sizes = self._sizes(out_shape)[::-1]
+    def _to_image(self, in_shape: Shape, out_shape: Shape) -> list[nn.Module]:
+        sizes = halved(out_shape, len(self.channels))[::-1]
         channels = (*self.channels[::-1], out_shape[0])
         smallest = (channels[0], *sizes[0])
         layers: list[nn.Module] = [
             nn.Flatten(),
-            linear(math.prod(in_shape), self.hidden),
-            activation_module(self, self.activation),
+            linear(math.prod(in_shape), self.hidden, bias=self._shifted),
+            *self._activated(self.hidden),
             linear(self.hidden, math.prod(smallest)),
             nn.Unflatten(1, smallest),
         ]
-        for (before, after), size in zip(pairwise(channels), sizes[1:], strict=True):
-            layers.append(activation_module(self, self.activation))
-            layers.append(nn.ConvTranspose2d(before, after, kernel_size=4, stride=2, padding=1))
-            layers.append(_Crop(size))
-        return nn.Sequential(*layers)
+        for at, (before, after) in enumerate(pairwise(channels), start=1):
+            last = at == len(self.channels)
+            layers += [
+                *self._activated(before),
+                nn.ConvTranspose2d(
+                    before, after, kernel_size=4, stride=2, padding=1, bias=last or self._shifted
+                ),
+                Crop(sizes[at]),
+            ]
+        return layers
 
-    def _sizes(self, shape: Shape) -> list[tuple[int, int]]:
-        """Return height and width before the first stage and behind each one."""
-        sizes = [(shape[1], shape[2])]
-        for _ in self.channels:
-            height, width = sizes[-1]
-            sizes.append(((height + 1) // 2, (width + 1) // 2))
-        return sizes
+    @property
+    def _shifted(self) -> bool:
+        """Whether layers before an activation have a bias, which batch normalisation takes off."""
+        return self.normalization != "batch"
 
-
-class _Crop(nn.Module):
-    """Cut an image to a height and a width."""
-
-    def __init__(self, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.size = size
-
-    def forward(self, image: Tensor) -> Tensor:
-        return image[..., : self.size[0], : self.size[1]]
+    def _activated(self, channels: int) -> list[nn.Module]:
+        """Return what stands behind a layer."""
+        normalized = normalization_layers(self.normalization, channels)
+        return [*normalized, activation_module(self, self.activation)]

@@ -6,6 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from pyrovae.networks.conditioned import assembled
 from pyrovae.networks.network import Network, Shape, linear, widths
 
 
@@ -31,12 +32,21 @@ class GatedMLP(Network):
     def __init__(self, hidden: tuple[int, ...] = (300, 300)) -> None:
         self.hidden = widths(self, "hidden", hidden)
 
-    def __call__(self, in_shape: Shape, out_shape: Shape) -> nn.Module:
+    def __call__(
+        self, in_shape: Shape, out_shape: Shape, *, condition_shape: Shape | None = None
+    ) -> nn.Module:
         """Build the module; see `Network`."""
         sizes = (math.prod(in_shape), *self.hidden)
-        gated = [_GatedLinear(size, next_size) for size, next_size in pairwise(sizes)]
-        last = linear(sizes[-1], math.prod(out_shape))
-        return nn.Sequential(nn.Flatten(), *gated, last, nn.Unflatten(1, out_shape))
+        layers: list[nn.Module] = [nn.Flatten()]
+        layers += [_GatedLinear(size, next_size) for size, next_size in pairwise(sizes)]
+        layers += [linear(sizes[-1], math.prod(out_shape)), nn.Unflatten(1, out_shape)]
+        if condition_shape is None or not self.hidden:
+            joint = (math.prod(out_shape),)
+            return assembled(layers, first=2, joint=joint, condition_shape=condition_shape)
+        gated = layers[1]
+        layers[1:2] = [*gated.children(), _Gate()]  # the condition joins before the gate
+        joint = (2 * self.hidden[0],)
+        return assembled(layers, first=2, joint=joint, condition_shape=condition_shape)
 
 
 class _GatedLinear(nn.Module):
@@ -47,5 +57,16 @@ class _GatedLinear(nn.Module):
         self.both = linear(in_features, 2 * out_features)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        value, gate = self.both(hidden).chunk(2, dim=-1)
-        return value * torch.sigmoid(gate)
+        return _gated(self.both(hidden))
+
+
+class _Gate(nn.Module):
+    """The gate alone."""
+
+    def forward(self, both: Tensor) -> Tensor:
+        return _gated(both)
+
+
+def _gated(both: Tensor) -> Tensor:
+    value, gate = both.chunk(2, dim=-1)
+    return value * torch.sigmoid(gate)

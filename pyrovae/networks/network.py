@@ -29,6 +29,9 @@ class Network(Declared, ABC):
 
     A network knows nothing of probability. What it builds takes `[batch, *in_shape]` to
     `[batch, *out_shape]`; more leading dimensions are folded by `Folded`, around every network.
+
+    With an argument `condition_shape=None`, which all networks of this room have, it can build a
+    module of `(value, condition)` too. One without it gets both as one vector.
     """
 
     @abstractmethod
@@ -58,12 +61,13 @@ def widths(network: Network, name: str, values: tuple[int, ...]) -> tuple[int, .
     return checked
 
 
-def linear(in_features: int, out_features: int) -> nn.Linear:
+def linear(in_features: int, out_features: int, *, bias: bool = True) -> nn.Linear:
     """Return a linear map with Glorot-uniform weights and a zero bias.
 
     Glorot and Bengio, 2010.
     """
-    layer = nn.Linear(in_features, out_features)
+    layer = nn.Linear(in_features, out_features, bias=bias)
     nn.init.xavier_uniform_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    if bias:
+        nn.init.zeros_(layer.bias)
     return layer
