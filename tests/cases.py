@@ -19,7 +19,7 @@ from pyrovae import posteriors, priors
 from pyrovae.context import Context
 from pyrovae.likelihoods import Bernoulli, Binomial, Mixed, Normal, Standardized
 from pyrovae.models import VAE
-from pyrovae.networks import MLP, Conv, GatedMLP
+from pyrovae.networks import MLP, Conv, GatedMLP, ResNet
 from pyrovae.objectives import ELBO, IWAE
 from pyrovae.posteriors import (
     FullRankNormal,
@@ -582,6 +582,10 @@ NETWORKS: dict[str, Case] = {
     "Conv batch": Case(
         lambda: Conv((3, 4), hidden=6, activation="elu", normalization="batch"),
     ),
+    "ResNet": Case(lambda: ResNet((3, 4), blocks=2, hidden=6)),
+    "ResNet batch": Case(lambda: ResNet((4,), hidden=6, normalization="batch")),
+    "ResNet layer": Case(lambda: ResNet((4,), hidden=6, normalization="layer")),
+    "ResNet no stage": Case(lambda: ResNet((), hidden=6)),
 }
 
 SCHEDULES: dict[str, Case] = {

@@ -28,13 +28,17 @@ from pyrovae.objectives import ELBO
 from pyrovae.training import compiled
 from pyrovae.training.compiled import CompiledLoss
 
+IMAGES = ("Conv", "ResNet")  # the names of what goes from an image or to one
+
 ROWS = [
     *({"prior": name} for name, case in PRIORS.items() if not case.alone),
     *({"posterior": name} for name, case in POSTERIORS.items() if not case.alone),
     *({"likelihood": name} for name in LIKELIHOODS),
-    *({"encoder": name, "decoder": name} for name in NETWORKS if not name.startswith("Conv")),
+    *({"encoder": name, "decoder": name} for name in NETWORKS if not name.startswith(IMAGES)),
     {"encoder": "Conv", "shape": (1, 8, 8)},
     {"decoder": "Conv", "shape": (1, 8, 8), "prior": "VampPrior"},
+    {"encoder": "ResNet", "decoder": "ResNet batch", "shape": (1, 5, 7)},
+    {"encoder": "Conv batch", "decoder": "ResNet layer", "shape": (1, 5, 7), "prior": "VampPrior"},
 ]
 HARD = {"prior": "VampPrior", "posterior": "FullRankNormal", "likelihood": "Normal network"}
 

@@ -7,7 +7,7 @@ import torch
 from cases import NETWORKS
 from torch import nn
 
-from pyrovae.networks import MLP, Conv, Folded, GatedMLP, autocast, frozen_statistics
+from pyrovae.networks import MLP, Conv, Folded, GatedMLP, ResNet, autocast, frozen_statistics
 
 IMAGES = [(1, 28, 20), (3, 33, 47), (1, 1, 1), (3, 2, 5)]
 BATCHES = [(), (1,), (0,), (4,), (2, 3, 4), (2, 0, 3)]
@@ -191,20 +191,43 @@ def test_shape_errors_name_both_shapes() -> None:
 
 @pytest.mark.parametrize("bad", [(0,), (2.0,), (True,), "a", None, ((3,),), (-4,)], ids=_name)
 @pytest.mark.parametrize(
-    "make", [MLP, GatedMLP, Conv, lambda value: Conv((4,), hidden=value)], ids=_name
+    "make",
+    [
+        *(MLP, GatedMLP, Conv, lambda value: Conv((4,), hidden=value)),
+        *(ResNet, lambda value: ResNet((4,), blocks=value)),
+    ],
+    ids=_name,
 )
 def test_bad_widths(make: Any, bad: Any) -> None:
-    with pytest.raises(ValueError, match=r"expects (hidden|channels) to be positive integers; got"):
+    with pytest.raises(
+        ValueError, match=r"expects (hidden|channels|blocks) to be positive integers; got"
+    ):
         make(bad)
 
 
-@pytest.mark.parametrize("make", [MLP, Conv])
+@pytest.mark.parametrize("make", [MLP, Conv, ResNet])
 def test_unknown_activation_lists_the_known(make: Any) -> None:
     with pytest.raises(ValueError, match=rf"{make.__name__} expects .*'softplus'.*got 'sine'"):
         make((4,), activation="sine")
 
 
 @pytest.mark.parametrize("shapes", [((3,), (4,)), ((1, 8, 8), (1, 8, 8)), ((8, 8), (4,))])
-def test_conv_needs_one_image(shapes: Any) -> None:
-    with pytest.raises(ValueError, match="from an image"):
-        Conv((4,))(*shapes)
+@pytest.mark.parametrize("make", [Conv, ResNet])
+def test_convolutions_need_one_image(make: Any, shapes: Any) -> None:
+    with pytest.raises(ValueError, match=rf"{make.__name__}.* from an image"):
+        make((4,))(*shapes)
+
+
+def test_a_residual_block_adds_to_its_input() -> None:
+    """With what the blocks add at zero, a residual network is its halvings and dense layers."""
+    net = ResNet((3, 4), blocks=2, hidden=6)((1, 5, 6), (2,))
+    value = torch.randn(4, 1, 5, 6)
+    full = net(value)
+    blocks = [layer for layer in net if type(layer).__name__ == "_Residual"]
+    assert len(blocks) == 4
+    for block in blocks:
+        nn.init.zeros_(block[-1].weight)
+        nn.init.zeros_(block[-1].bias)
+    plain = nn.Sequential(*(layer for layer in net if layer not in blocks))
+    assert torch.equal(net(value), plain(value))
+    assert not torch.allclose(full, net(value))

@@ -167,6 +167,15 @@ CASES: dict[str, tuple[str, Any]] = {
         "--data images/ --data.size 8 --model.encoder Conv --model.encoder.channels [3] "
         "--model.encoder.hidden 5 --model.encoder.activation elu",
         networks.Conv((3,), hidden=5, activation="elu")),
+    "encoder ResNet": (
+        "--data images/ --data.size 7 --model.encoder ResNet --model.encoder.channels [3] "
+        "--model.encoder.blocks 2 --model.encoder.hidden 5 --model.encoder.normalization layer",
+        networks.ResNet((3,), blocks=2, hidden=5, normalization="layer")),
+    "decoder ResNet": (
+        "--data images/ --data.size 7 --model.decoder ResNet --model.decoder.channels [3] "
+        "--model.decoder.hidden 5 --model.decoder.activation elu "
+        "--model.decoder.normalization batch",
+        networks.ResNet((3,), hidden=5, activation="elu", normalization="batch")),
     "optimizer SGD": ("--optimizer SGD --optimizer.lr 0.01 --optimizer.momentum 0.9", None),
     "optimizer AdamW": ("--optimizer AdamW --optimizer.betas [0.8,0.9]", None),
     "scheduler StepLR": ("--scheduler StepLR --scheduler.step_size 2 --warmup 2 --clip 5", None),

@@ -14,10 +14,13 @@ from pyrovae.models import Pair, decoded
 
 pytestmark = pytest.mark.filterwarnings("ignore:poor importance weights")
 
+IMAGES = ("Conv", "ResNet")  # the names of what goes from an image or to one
+
 ROWS: list[dict[str, Any]] = [
     *({"likelihood": name} for name in LIKELIHOODS),
-    *({"decoder": name} for name in NETWORKS if not name.startswith("Conv")),
+    *({"decoder": name} for name in NETWORKS if not name.startswith(IMAGES)),
     {"decoder": "Conv", "shape": (1, 8, 8)},
+    {"decoder": "ResNet batch", "shape": (1, 5, 7)},
 ]
 
 

@@ -7,6 +7,7 @@ from pyrovae.networks.gated_mlp import GatedMLP
 from pyrovae.networks.mlp import MLP
 from pyrovae.networks.network import Builder, Network
 from pyrovae.networks.nothing import nothing
+from pyrovae.networks.resnet import ResNet
 
 __all__ = [
     "MLP",
@@ -16,6 +17,7 @@ __all__ = [
     "Folded",
     "GatedMLP",
     "Network",
+    "ResNet",
     "autocast",
     "frozen_statistics",
     "nothing",
