@@ -19,7 +19,7 @@ from pyrovae import posteriors, priors
 from pyrovae.context import Context
 from pyrovae.likelihoods import Bernoulli, Binomial, Mixed, Normal, Standardized
 from pyrovae.models import VAE
-from pyrovae.networks import MLP, Conv, GatedMLP, ResNet
+from pyrovae.networks import MLP, Conv, Embedding, GatedMLP, ResNet, SetEncoder
 from pyrovae.objectives import ELBO, IWAE
 from pyrovae.posteriors import (
     FullRankNormal,
@@ -586,6 +586,9 @@ NETWORKS: dict[str, Case] = {
     "ResNet batch": Case(lambda: ResNet((4,), hidden=6, normalization="batch")),
     "ResNet layer": Case(lambda: ResNet((4,), hidden=6, normalization="layer")),
     "ResNet no stage": Case(lambda: ResNet((), hidden=6)),
+    "Embedding": Case(lambda: Embedding(network=MLP((7,)))),  # codes: test_networks_tables.py
+    "SetEncoder": Case(lambda: SetEncoder(6, network=MLP((7,)))),
+    "SetEncoder mean": Case(lambda: SetEncoder(6, pooling="mean", network=GatedMLP((7,)))),
 }
 
 SCHEDULES: dict[str, Case] = {

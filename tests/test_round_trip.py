@@ -134,6 +134,16 @@ CASES: dict[str, tuple[str, Any]] = {
     "encoder MLP, normalised": (
         "--model.encoder MLP --model.encoder.hidden [5] --model.encoder.normalization batch",
         networks.MLP((5,), normalization="batch")),
+    "encoder SetEncoder": (
+        "--model.encoder SetEncoder --model.encoder.width 4 --model.encoder.pooling mean "
+        "--model.encoder.levels [0,2,0,2,0,0] --model.encoder.network GatedMLP "
+        "--model.encoder.network.hidden [5]",
+        networks.SetEncoder(4, pooling="mean", levels=(0, 2, 0, 2, 0, 0),
+                            network=networks.GatedMLP((5,)))),
+    "encoder Embedding": (
+        "--model.encoder Embedding --model.encoder.levels [0,2,0,2,0,0] --model.encoder.width 3 "
+        "--model.encoder.network MLP --model.encoder.network.hidden [5]",
+        networks.Embedding((0, 2, 0, 2, 0, 0), width=3, network=networks.MLP((5,)))),
     "objective ELBO": ("--objective ELBO --objective.beta 0.5 --objective.kl sampled "
                        "--objective.particles 2 --objective.free_bits 0.1",
                        objectives.ELBO(beta=0.5, kl="sampled", particles=2, free_bits=0.1)),
