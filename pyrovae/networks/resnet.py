@@ -161,5 +161,7 @@ class _Residual(nn.Sequential):
     """Layers whose output is added to their input."""
 
     def forward(self, image: Tensor) -> Tensor:
-        added: Tensor = super().forward(image)
-        return image + added
+        hidden = image
+        for layer in self:
+            hidden = layer(hidden)
+        return image + hidden
