@@ -21,7 +21,7 @@ from torch import nn
 from pyrovae.context import Context
 from pyrovae.likelihoods import Normal
 from pyrovae.models import VAE
-from pyrovae.networks import MLP, Conv, GatedMLP
+from pyrovae.networks import MLP, Conv, GatedMLP, ResNet, SetEncoder
 from pyrovae.objectives import ELBO, IWAE, trace_terms
 from pyrovae.posteriors import FullRankNormal, MeanFieldNormal
 from pyrovae.priors import GaussianMixture, VampPrior
@@ -121,7 +121,11 @@ def test_gradient_reaches_every_parameter(prior: str, posterior: str, likelihood
     vae.check({"x": vae.sample(3)})
 
 
-@pytest.mark.parametrize("network", [Conv((3, 4), hidden=8), MLP((5,)), GatedMLP((5,))], ids=repr)
+@pytest.mark.parametrize(
+    "network",
+    [Conv((3, 4), hidden=8), MLP((5,)), GatedMLP((5,)), ResNet((3, 4), hidden=8), SetEncoder(5)],
+    ids=repr,
+)
 @pytest.mark.parametrize("shape", [(1, 28, 21), (3, 33, 47), (1, 1, 1)])
 def test_odd_images(network: Any, shape: tuple[int, ...]) -> None:
     vae = small_vae(shape=shape, encoder=network, decoder=network)
