@@ -1,6 +1,7 @@
 """Levels: which columns are codes, and a vector for each code."""
 
 import math
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +63,7 @@ class Columns(nn.Module):
         self._own("codes", codes)
         if codes:
             found = [several[at] for at in codes]
-            starts = [sum(found[:at]) + at for at in range(len(found))]
+            starts = list(accumulate((count + 1 for count in found), initial=0))[:-1]
             self._own("levels", found)
             self._own("starts", starts)
             self.vectors = nn.Parameter(torch.empty(sum(found) + len(found), width))
