@@ -22,7 +22,8 @@ class Embedding(Network):
 
     Arguments:
         levels: for each column how many levels its codes 0, 1, ... have, and 0 for a column of
-            plain numbers; none at all leaves every column as it is.
+            plain numbers; none at all leaves every column as it is. It is about what the
+            encoder sees, `Likelihood.inputs(x)`: a scale, as of `Ordinal`, is a plain number there.
         width: the size of a code's vector.
         network: what stands behind the front, `MLP()` where none is given.
 

@@ -38,7 +38,8 @@ class SetEncoder(Network):
         width: the size of an entry's vector h_i.
         pooling: "sum", or "mean", over the known entries, which says nothing of how many there are.
         levels: for each entry how many levels its codes 0, 1, ... have, and 0 for a plain number;
-            none at all is plain numbers alone.
+            none at all is plain numbers alone. It is about what the
+            encoder sees, `Likelihood.inputs(x)`: a scale, as of `Ordinal`, is a plain number there.
         network: what stands behind the sum, `MLP()` where none is given.
         activation: act, by torch's name in lower case.
 
