@@ -35,6 +35,14 @@ CASES: dict[str, tuple[str, Any]] = {
     "likelihood Binomial": (
         "--model.likelihood Binomial --model.likelihood.total_count 2",
         likelihoods.Binomial((6,), total_count=2)),
+    "likelihood Mixed": (
+        "--model.likelihood Mixed --model.likelihood.parts "
+        '[{"class_path":"Normal","init_args":{"event_shape":[2]}},'
+        '{"class_path":"Bernoulli","init_args":{"event_shape":[4]}}]',
+        likelihoods.Mixed((likelihoods.Normal((2,)), likelihoods.Bernoulli((4,))))),
+    "likelihood Standardized": (
+        "--model.likelihood Standardized",
+        likelihoods.Standardized(likelihoods.Normal((6,), scale="element"))),
     "likelihood Normal": ("--model.likelihood Normal --model.likelihood.scale network",
                           likelihoods.Normal((6,), scale="network")),
     "likelihood Normal, a number": ("--model.likelihood Normal --model.likelihood.scale 0.5",
@@ -249,6 +257,13 @@ def node(tree: dict[str, Any], name: str) -> Any:
     return tree["model"]["init_args"][kind]
 
 
+def without_shape(tree: dict[str, Any]) -> None:
+    """Take out what the data know of a likelihood, and of one within it."""
+    tree["init_args"].pop("event_shape", None)
+    if "likelihood" in tree["init_args"]:
+        without_shape(tree["init_args"]["likelihood"])
+
+
 @pytest.mark.filterwarnings("ignore:poor importance weights")
 @pytest.mark.filterwarnings("ignore:batch_size")
 @pytest.mark.parametrize("name", CASES)
@@ -267,7 +282,7 @@ def test_printed_and_read_again(
         return
     expected = to_tree(made)
     if name.startswith("likelihood"):
-        expected["init_args"].pop("event_shape")  # which the data know
+        without_shape(expected)
     assert node(parse(text), name) == expected
 
 

@@ -12,7 +12,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from pyrovae.cli.errors import UsageError
 from pyrovae.cli.flags import Flags, layer, over, written
-from pyrovae.config import Written, arguments, complete, find, find_class, from_tree, read
+from pyrovae.config import Written, arguments, complete, find, find_class, from_tree, read, to_tree
+from pyrovae.config.signature import REQUIRED
 from pyrovae.data import Source
 from pyrovae.data.array_files import SUFFIXES
 from pyrovae.data.shorthand import meaning
@@ -204,6 +205,8 @@ def _filled(
         if Likelihood in argument.bases:
             within = given.get(name) or _NORMAL
             given[name] = _filled(within, source, allow, f"{path}.{name}")
+        elif name not in given and argument.default is not REQUIRED:  # of a suggestion
+            given[name] = to_tree(argument.default)
     return {**likelihood, "init_args": given}
 
 

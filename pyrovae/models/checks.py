@@ -55,8 +55,11 @@ def claim(part: nn.Module, *shapes: tuple[int, ...]) -> None:
     belongs to one model: training another would move it. With a part goes what it is made of.
     """
     for inner in part.modules():
-        if inner is not part and isinstance(inner, Prior | Likelihood | Posterior):
-            claim(inner, *shapes)
+        if isinstance(inner, Prior | Likelihood | Posterior):
+            _claim(inner, shapes)
+
+
+def _claim(part: nn.Module, shapes: tuple[tuple[int, ...], ...]) -> None:
     earlier = getattr(part, "_binding", None)
     if earlier is not None and (earlier.shapes != shapes or any(True for _ in part.parameters())):
         raise ValueError(
