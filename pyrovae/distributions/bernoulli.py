@@ -25,6 +25,12 @@ class LogitsBernoulli(dist.Bernoulli):  # type: ignore[misc]
         -0.6931471824645996
     """
 
+    def icdf(self, value: Any) -> Tensor:
+        """Return the smaller of 0 and 1 whose cumulative probability reaches a given one."""
+        probability = torch.as_tensor(value, device=self.logits.device)
+        zero = torch.sigmoid(-self.logits)
+        return (probability > zero).to(self.logits.dtype)
+
     def to_event(self, reinterpreted_batch_ndims: int | None = None) -> Any:
         """Return the variables of the last dimensions as one event."""
         depth = len(self.batch_shape)
