@@ -19,6 +19,8 @@ class Context:
         condition: a label or another input y, of shape `[*batch, *condition_shape]`.
         index: which datum each row is, of shape `[batch]`.
         observed: which entries of x are known, of shape `[*batch, *event_shape]`, boolean.
+        x: the data about to be scored, of shape `[*batch, *event_shape]`, for a parameter of
+            p(x | z) that has a closed form in training, such as one scale for all entries.
         encode: the amortized posterior q(z | .) as a function of data, for priors made of it.
         bound: a draw of the evidence lower bound of each datum as a function of its q(z | x), for
             posteriors that refine themselves.
@@ -31,5 +33,6 @@ class Context:
     condition: Tensor | None = None
     index: Tensor | None = None
     observed: Tensor | None = None
+    x: Tensor | None = None
     encode: Callable[[Tensor], TorchDistributionMixin] | None = None
     bound: Callable[[TorchDistributionMixin], Tensor] | None = None

@@ -18,6 +18,16 @@ from torch import Tensor
 from pyrovae import posteriors, priors
 from pyrovae.context import Context
 from pyrovae.likelihoods import Bernoulli, Binomial, Mixed, Normal, Standardized
+from pyrovae.likelihoods import (
+    Bernoulli,
+    Beta,
+    Binomial,
+    Gamma,
+    Laplace,
+    LogNormal,
+    Normal,
+    StudentT,
+)
 from pyrovae.models import VAE
 from pyrovae.networks import MLP, Conv, Embedding, GatedMLP, ResNet, SetEncoder
 from pyrovae.objectives import ELBO, IWAE
@@ -71,6 +81,7 @@ class Case:
     sparse: bool = False  # whether some weights are masked, or stand for values no draw is near
     composite: bool = False  # a likelihood of several, whose masks its own file tests
     alone: bool = False  # tested in a file of its own, for it needs more than raw numbers
+    line: str = "real"  # how one element of a continuous likelihood is integrated; see measures
 
 
 def scale_of(raw: np.ndarray) -> np.ndarray:
@@ -311,15 +322,56 @@ def _summed(terms: np.ndarray, likelihood: Any) -> np.ndarray:
     return terms.sum(tuple(range(-len(likelihood.event_shape), 0)))
 
 
+def _columns(likelihood: Any, raw: np.ndarray) -> dict[str, np.ndarray]:
+    """The raw numbers of each parameter, which stand along the first dimension of the event."""
+    names = list(likelihood.head.sizes)
+    return dict(zip(names, np.split(raw, len(names), -len(likelihood.event_shape)), strict=True))
+
+
+def _number(likelihood: Any, raw: np.ndarray, name: str) -> Any:
+    """A positive number that is given, learned or predicted."""
+    given = getattr(likelihood, name)
+    if given == "network":
+        return scale_of(_columns(likelihood, raw)[name])
+    if isinstance(given, str):
+        return scale_of(array(getattr(likelihood, f"raw_{name}")))
+    return given
+
+
 def _normal(likelihood: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarray:
-    if likelihood.scale == "network":
-        loc, raw_scale = np.split(raw, 2, axis=-len(likelihood.event_shape))
-        scale = scale_of(raw_scale)
-    elif likelihood.scale in ("shared", "element"):
-        loc, scale = raw, scale_of(array(likelihood.raw_scale))
+    if likelihood.scale == "optimal":
+        scale = np.sqrt(array(likelihood.optimal.variance))
     else:
-        loc, scale = raw, likelihood.scale
-    return _summed(stats.norm.logpdf(x, loc, scale), likelihood)
+        scale = _number(likelihood, raw, "scale")
+    return _summed(stats.norm.logpdf(x, _columns(likelihood, raw)["loc"], scale), likelihood)
+
+
+def _laplace(likelihood: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarray:
+    loc, scale = _columns(likelihood, raw)["loc"], _number(likelihood, raw, "scale")
+    return _summed(stats.laplace.logpdf(x, loc, scale), likelihood)
+
+
+def _student_t(likelihood: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarray:
+    loc, scale = _columns(likelihood, raw)["loc"], _number(likelihood, raw, "scale")
+    df = _number(likelihood, raw, "df") + (1.0 if isinstance(likelihood.df, str) else 0.0)
+    return _summed(stats.t.logpdf(x, df, loc, scale), likelihood)
+
+
+def _log_normal(likelihood: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarray:
+    loc, scale = _columns(likelihood, raw)["loc"], _number(likelihood, raw, "scale")
+    return _summed(stats.lognorm.logpdf(x, scale, scale=np.exp(loc)), likelihood)
+
+
+def _gamma(likelihood: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarray:
+    mean = scale_of(_columns(likelihood, raw)["mean"])
+    a = _number(likelihood, raw, "concentration")
+    return _summed(stats.gamma.logpdf(x, a, scale=mean / a), likelihood)
+
+
+def _beta(likelihood: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarray:
+    mean = 1e-4 + (1.0 - 2e-4) * special.expit(_columns(likelihood, raw)["mean"])
+    total = _number(likelihood, raw, "concentration")
+    return _summed(stats.beta.logpdf(x, mean * total, (1.0 - mean) * total), likelihood)
 
 
 def _standardized(shape: Shape = (3,)) -> Standardized:
@@ -371,6 +423,51 @@ LIKELIHOODS: dict[str, Case] = {
     "Normal network": Case(lambda shape=(3,): Normal(shape, scale="network"), _normal),
     "Standardized": Case(_standardized, _unstandardized),
     "Mixed": Case(_mixed, _side_by_side, composite=True),
+    "Normal optimal": Case(lambda shape=(3,): Normal(shape, scale="optimal"), _normal),
+    "Laplace fixed": Case(lambda shape=(3,): Laplace(shape, scale=0.5), _laplace),
+    "Laplace shared": Case(lambda shape=(3,): Laplace(shape, scale="shared"), _laplace),
+    "Laplace element": Case(lambda shape=(3,): Laplace(shape, scale="element"), _laplace),
+    "Laplace network": Case(lambda shape=(3,): Laplace(shape, scale="network"), _laplace),
+    "StudentT fixed": Case(
+        lambda shape=(3,): StudentT(shape, scale=0.5, df=4), _student_t, line="wide"
+    ),
+    "StudentT shared": Case(
+        lambda shape=(3,): StudentT(shape, scale="element", df="shared"), _student_t, line="wide"
+    ),
+    "StudentT element": Case(
+        lambda shape=(3,): StudentT(shape, scale="shared", df="element"), _student_t, line="wide"
+    ),
+    "StudentT network": Case(
+        lambda shape=(3,): StudentT(shape, scale="network", df="network"), _student_t, line="wide"
+    ),
+    "LogNormal fixed": Case(
+        lambda shape=(3,): LogNormal(shape, scale=0.5), _log_normal, line="positive"
+    ),
+    "LogNormal shared": Case(lambda shape=(3,): LogNormal(shape), _log_normal, line="positive"),
+    "LogNormal element": Case(
+        lambda shape=(3,): LogNormal(shape, scale="element"), _log_normal, line="positive"
+    ),
+    "LogNormal network": Case(
+        lambda shape=(3,): LogNormal(shape, scale="network"), _log_normal, line="positive"
+    ),
+    "Gamma fixed": Case(
+        lambda shape=(3,): Gamma(shape, concentration=2.5), _gamma, line="positive"
+    ),
+    "Gamma shared": Case(lambda shape=(3,): Gamma(shape), _gamma, line="positive"),
+    "Gamma element": Case(
+        lambda shape=(3,): Gamma(shape, concentration="element"), _gamma, line="positive"
+    ),
+    "Gamma network": Case(
+        lambda shape=(3,): Gamma(shape, concentration="network"), _gamma, line="positive"
+    ),
+    "Beta fixed": Case(lambda shape=(3,): Beta(shape, concentration=2.5), _beta, line="unit"),
+    "Beta shared": Case(lambda shape=(3,): Beta(shape), _beta, line="unit"),
+    "Beta element": Case(
+        lambda shape=(3,): Beta(shape, concentration="element"), _beta, line="unit"
+    ),
+    "Beta network": Case(
+        lambda shape=(3,): Beta(shape, concentration="network"), _beta, line="unit"
+    ),
 }
 
 # -------------------------------------------------------------------------------------- q(z | x)

@@ -1,6 +1,8 @@
 """Quadrature over every kind of z: points and weights, by the measure that densities refer to."""
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -15,6 +17,41 @@ SIZES: dict[str, tuple[int, ...]] = {
     "one-hot codes": (2, 3),
     "binary codes": (1, 2, 3),
     "spikes and slabs": (1, 2),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A range of numbers as a smooth image x(t) of the real line, for the trapezoid rule over t."""
+
+    low: float
+    high: float
+    to_line: Callable[[Tensor], Tensor]
+    from_line: Callable[[Tensor], Tensor]
+    log_slope: Callable[[Tensor], Tensor]  # log dx / dt, at t
+
+    def nodes(self, count: int) -> tuple[Tensor, Tensor]:
+        """Return x in order, and weights, so that sums are integrals over x."""
+        t = torch.linspace(self.low, self.high, count)
+        weight = self.log_slope(t).exp() * (self.high - self.low) / (count - 1)
+        weight[[0, -1]] /= 2
+        return self.from_line(t), weight
+
+
+# the ends leave out less mass than the tests tolerate, of whatever they integrate
+LINES = {
+    "real": Line(-12.0, 12.0, lambda x: x, lambda t: t, torch.zeros_like),
+    "wide": Line(
+        -20.0, 20.0, torch.asinh, torch.sinh, lambda t: torch.logaddexp(t, -t) - math.log(2.0)
+    ),
+    "positive": Line(-60.0, 15.0, torch.log, torch.exp, lambda t: t),
+    "unit": Line(
+        -36.0,
+        36.0,
+        torch.logit,
+        torch.sigmoid,
+        lambda t: -torch.nn.functional.softplus(t) - torch.nn.functional.softplus(-t),
+    ),
 }
 
 

@@ -67,7 +67,10 @@ def test_any_likelihood_goes_with_any_pair() -> None:
         part = LIKELIHOODS[name].make((3,))
         size = max(set(PRIORS[prior].sizes) & set(POSTERIORS[posterior].sizes))
         cell = compatible(PRIORS[prior].make(size), POSTERIORS[posterior].make(), part)
-        assert cell.legal, cell
+        if part.fits_data and POSTERIORS[posterior].make().enumerated:
+            assert "a closed form of the likelihood" in cell.reason
+        else:
+            assert cell.legal, cell
         checked += 1
     assert checked == len(LIKELIHOODS) * len(PAIRS)
 

@@ -11,7 +11,7 @@ from pyrovae.distributions.incomplete_beta import incomplete_beta
 from pyrovae.distributions.solving import least_count
 
 
-class LogitsBinomial(dist.Binomial):  # type: ignore[misc]
+class LogitsBinomial(dist.Binomial):
     """Counts out of n, `pyro.distributions.Binomial` with quantiles.
 
     Example:

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-import pyro.distributions as dist
 import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor
 
 from pyrovae.context import Context
+from pyrovae.distributions import LogitsBinomial
 from pyrovae.heads import Head
 from pyrovae.likelihoods.likelihood import Likelihood, Shape, mean_of, shape_of
 from pyrovae.numeric import is_count, limit
@@ -47,7 +47,7 @@ class Binomial(Likelihood):
     def forward(self, raw: Tensor, context: Context) -> TorchDistributionMixin:
         """Return p(x | z); see `Likelihood`."""
         logits = self.head.unpack(raw, self.event_shape)["logits"]
-        counts = dist.Binomial(total_count=self.ceiling, logits=logits)
+        counts = LogitsBinomial(total_count=self.ceiling, logits=logits)
         return self.over_elements(counts, context)
 
     def prepare(self, batch: Mapping[str, Tensor]) -> Tensor:

@@ -2,7 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Any
 
+import torch
+from pyro.distributions import Independent, MaskedDistribution
 from pyro.distributions.torch_distribution import TorchDistribution, TorchDistributionMixin
 from torch import Tensor, nn
 
@@ -26,11 +29,14 @@ class Likelihood(Declared, nn.Module, ABC):
         head: the raw numbers it needs, an attribute that the subclass sets.
         fill: what stands in for missing entries of x, a number inside the support, or one for each
             element; they are not scored, but the encoder sees it.
+        fits_data: whether `forward` looks at `context.x` in training, for a parameter that has a
+            closed form.
     """
 
     event_shape: Shape
     head: Head
     fill: float | Tensor = 0.0
+    fits_data: bool = False
 
     @abstractmethod
     def forward(self, raw: Tensor, context: Context) -> TorchDistributionMixin:
@@ -68,6 +74,46 @@ class Likelihood(Declared, nn.Module, ABC):
         """Return the likelihood that scores an element of x: itself, if it has no parts."""
         return self
 
+    def quantile(self, x_given_z: TorchDistributionMixin, probability: Tensor | float) -> Tensor:
+        """Return the quantiles of each element of x given z, as if it stood alone.
+
+        Of counts and codes it is the smallest value whose cumulative probability reaches the given
+        one. An element that is not observed has its quantiles as well.
+
+        Arguments:
+            x_given_z: what `forward` returned.
+            probability: from 0 to 1, of a shape that broadcasts with `[*batch, *event_shape]`.
+
+        Raises:
+            ValueError: a probability lies outside of 0 to 1, or this p(x | z) has no quantiles.
+
+        Example:
+            >>> from pyrovae.likelihoods import Normal
+            >>> likelihood = Normal((2,), scale=2.0)
+            >>> p = likelihood(torch.zeros(2), Context())
+            >>> likelihood.quantile(p, 0.8413447)
+            tensor([2.0000, 2.0000])
+        """
+        given = torch.as_tensor(probability, dtype=torch.float64, device="cpu")
+        if not bool(((given >= 0.0) & (given <= 1.0)).all()):
+            raise ValueError(f"quantile expects probabilities from 0 to 1; got {probability!r}")
+        shape = torch.Size(x_given_z.batch_shape) + torch.Size(x_given_z.event_shape)
+        tried: Any = x_given_z
+        while True:
+            try:
+                found = _quantile(tried, given)
+                return found.expand(torch.broadcast_shapes(found.shape, shape))
+            except NotImplementedError:
+                if isinstance(tried, Independent | MaskedDistribution):
+                    tried = tried.base_dist
+                    continue
+                message = (
+                    f"{self!r} has no quantiles: {type(tried).__name__} does not define "
+                    f"icdf(probability), the inverse of the cumulative distribution function of "
+                    f"each element; take those of draws"
+                )
+            raise ValueError(message)
+
     def remedy(self) -> str:
         """Return what to do with data outside the support, for the error that says so."""
         return "choose a likelihood whose support holds the data, or transform the data"
@@ -97,3 +143,51 @@ def mean_of(batch: Mapping[str, Tensor], power: int = 1) -> Tensor:
         return values.mean(0)
     known = batch["observed"].double()
     return (values * known).sum(0) / known.sum(0).clamp(min=1.0)
+
+
+def spread_of(batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the mean and the variance over the batch of x, of the observed entries, elementwise.
+
+    A variance is at least 1e-6, so that a scale can begin at it.
+    """
+    mean = mean_of(batch)
+    around = {**batch, "x": batch["x"].double() - mean}
+    return mean, mean_of(around, power=2).clamp(min=1e-6)
+
+
+def relative_spread_of(batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the mean of positive x, and the square of its coefficient of variation, elementwise.
+
+    An element that is nowhere observed gets a mean of one.
+    """
+    mean = mean_of(batch)
+    mean = torch.where(mean > 0.0, mean, 1.0)
+    around = {**batch, "x": batch["x"].double() / mean - 1.0}
+    return mean, mean_of(around, power=2).clamp(1e-4, 1e4)
+
+
+def logarithm(x: Tensor) -> Tensor:
+    """Return log x of positive numbers, finite for all that the precision has."""
+    return x.clamp(min=torch.finfo(x.dtype).tiny).log()
+
+
+def without_zeros() -> str:
+    """Return what to do with zeros among positive numbers."""
+    return (
+        "where a zero stands for too little to be measured, put half of the least amount that "
+        "could have been; where it means that there is none, declare it missing, or choose a "
+        "likelihood that has zeros, such as Normal; negative numbers need Normal"
+    )
+
+
+def _quantile(distribution: Any, probability: Tensor) -> Tensor:
+    """Return what a distribution says, in the type of its parameters."""
+    held = (value for value in vars(distribution).values() if isinstance(value, Tensor))
+    parameter = next((value for value in held if value.is_floating_point()), None)
+    if parameter is None:
+        found: Tensor = distribution.icdf(probability)
+        return found
+    if parameter.device.type == "mps":  # which has no float64
+        probability = probability.float()
+    found = distribution.icdf(probability.to(parameter.device))
+    return found.to(parameter.dtype)

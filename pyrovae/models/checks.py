@@ -166,6 +166,13 @@ def _prior_of(vae: Any) -> Distribution:
 
 
 def _check_observed(vae: Any) -> None:
+    if vae.likelihood.fits_data and vae.posterior.enumerated:
+        raise ValueError(
+            f"likelihood {vae.likelihood!r} and posterior {vae.posterior!r} do not fit: a closed "
+            f"form of the likelihood is a mean over draws of z, and this posterior visits every z "
+            f"and weighs it later; choose another likelihood, such as one whose parameters are "
+            f"learned (scale='shared'), or a posterior that draws"
+        )
     raw = _run(vae.decoder_network)
     p = _called(vae.likelihood, raw, Context())
     _require_shape(vae.likelihood, p, batches=[(2,)], event_shape=vae.event_shape)
@@ -243,7 +250,7 @@ def check_data(vae: Any, batch: Mapping[str, Tensor]) -> None:
         distribution = likelihood(raw, Context())
         if observed is not None:
             _require_masking(likelihood, raw)
-    known = x if x.is_floating_point() else x.to(raw.dtype)
+    known = x.to(raw.dtype)  # as it is scored: the least double is no positive float
     if observed is not None:
         known = torch.where(observed, known, likelihood.fill)
     support = distribution.support

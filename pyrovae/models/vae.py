@@ -131,7 +131,7 @@ class VAE(Model):
         with pyro.plate("data", 1 if x is None else len(x)):
             z = pyro.sample("z", self.prior(Context(index=index, encode=self._encode_frozen)))
             raw = self.decoder_network(z)
-            x_given_z = self.likelihood(raw, Context(index=index, observed=observed))
+            x_given_z = self.likelihood(raw, Context(index=index, observed=observed, x=x))
             return pyro.sample("x", x_given_z, obs=x)
 
     @program
