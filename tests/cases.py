@@ -425,8 +425,12 @@ LIKELIHOODS: dict[str, Case] = {
     "Mixed": Case(_mixed, _side_by_side, composite=True),
     "Normal optimal": Case(lambda shape=(3,): Normal(shape, scale="optimal"), _normal),
     "Laplace fixed": Case(lambda shape=(3,): Laplace(shape, scale=0.5), _laplace),
-    "Laplace shared": Case(lambda shape=(3,): Laplace(shape, scale="shared"), _laplace),
-    "Laplace element": Case(lambda shape=(3,): Laplace(shape, scale="element"), _laplace),
+    "Laplace shared": Case(
+        lambda shape=(3,): Laplace(shape, scale="shared"), _laplace, line="long"
+    ),
+    "Laplace element": Case(
+        lambda shape=(3,): Laplace(shape, scale="element"), _laplace, line="long"
+    ),
     "Laplace network": Case(lambda shape=(3,): Laplace(shape, scale="network"), _laplace),
     "StudentT fixed": Case(
         lambda shape=(3,): StudentT(shape, scale=0.5, df=4), _student_t, line="wide"

@@ -41,6 +41,7 @@ class Line:
 # the ends leave out less mass than the tests tolerate, of whatever they integrate
 LINES = {
     "real": Line(-12.0, 12.0, lambda x: x, lambda t: t, torch.zeros_like),
+    "long": Line(-20.0, 20.0, lambda x: x, lambda t: t, torch.zeros_like),
     "wide": Line(
         -20.0, 20.0, torch.asinh, torch.sinh, lambda t: torch.logaddexp(t, -t) - math.log(2.0)
     ),

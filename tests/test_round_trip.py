@@ -47,6 +47,23 @@ CASES: dict[str, tuple[str, Any]] = {
                           likelihoods.Normal((6,), scale="network")),
     "likelihood Normal, a number": ("--model.likelihood Normal --model.likelihood.scale 0.5",
                                     likelihoods.Normal((6,), scale=0.5)),
+    "likelihood Normal, optimal": (
+        "--model.likelihood Normal --model.likelihood.scale optimal",
+        likelihoods.Normal((6,), scale="optimal")),
+    "likelihood Laplace": ("--model.likelihood Laplace --model.likelihood.scale element",
+                           likelihoods.Laplace((6,), scale="element")),
+    "likelihood StudentT": (
+        "--model.likelihood StudentT --model.likelihood.scale shared --model.likelihood.df network",
+        likelihoods.StudentT((6,), scale="shared", df="network")),
+    "likelihood LogNormal": (
+        "--data shares.npz --model.likelihood LogNormal --model.likelihood.scale 0.5",
+        likelihoods.LogNormal((6,), scale=0.5)),
+    "likelihood Gamma": (
+        "--data shares.npz --model.likelihood Gamma --model.likelihood.concentration network",
+        likelihoods.Gamma((6,), concentration="network")),
+    "likelihood Beta": (
+        "--data shares.npz --model.likelihood Beta --model.likelihood.concentration 3",
+        likelihoods.Beta((6,), concentration=3)),
     "posterior MeanFieldNormal": ("--model.posterior MeanFieldNormal",
                                   posteriors.MeanFieldNormal()),
     "posterior FullRankNormal": ("--model.posterior FullRankNormal", posteriors.FullRankNormal()),
@@ -207,6 +224,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Files for every source: arrays, images, and the format of MNIST."""
     folder = tmp_path_factory.mktemp("stage")
     generator = np.random.default_rng(0)
+    np.savez(folder / "shares.npz", x=np.random.default_rng(1).uniform(0.1, 0.9, size=(30, 6)))
     np.savez(folder / "bits.npz", x=generator.integers(0, 2, size=(30, 6)).astype(np.uint8))
     (folder / "images").mkdir()
     for number in range(20):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
+from pyrovae.distributions.bessel import precise
 from pyrovae.distributions.elementwise import Elementwise
 
 
@@ -51,8 +52,10 @@ class FiniteLogNormal(Elementwise):
 
     def icdf(self, value: Any) -> Tensor:
         """Return the number below which x falls with a probability."""
-        probability = torch.as_tensor(value, dtype=self.loc.dtype, device=self.loc.device)
-        return (self.loc + self.scale * torch.special.ndtri(probability)).exp()
+        probability = precise(torch.as_tensor(value, device=self.loc.device))
+        normal = torch.special.ndtri(probability).to(self.loc.dtype)
+        found = _exponential(self.loc + self.scale * normal)
+        return torch.where(probability == 1.0, torch.inf, found)
 
     def _drawn(self, shape: torch.Size) -> Tensor:
         noise = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)

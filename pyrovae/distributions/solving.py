@@ -58,7 +58,7 @@ def least_count(
 
     Arguments:
         cumulative: returns P(X <= k) of counts k below `most`, in float64.
-        probability: what is to be reached, of the shape of the counts.
+        probability: what is to be reached, of the shape of the counts; one is by `most` alone.
         most: the largest counts, of that shape.
 
     Example:
@@ -72,4 +72,4 @@ def least_count(
         reached = cumulative(middle.clamp(min=0.0)) >= probability - _ROUNDING
         reached = reached & (middle >= 0.0)
         low, high = torch.where(reached, low, middle), torch.where(reached, middle, high)
-    return high
+    return torch.where(probability >= 1.0, most, high)
