@@ -61,18 +61,17 @@ def test_each_cell_is_legal_or_says_why(found: dict[tuple[str, str], Compatibili
 
 
 def test_any_likelihood_goes_with_any_pair() -> None:
-    """One pair that fits and one that does not, for every likelihood: the rest follows."""
-    checked = 0
-    for name, (prior, posterior) in product(LIKELIHOODS, PAIRS):
+    """Each likelihood with a pair that draws and one that is enumerated, each pair with one."""
+    visited = next(pair for pair in PAIRS if POSTERIORS[pair[1]].make().enumerated)
+    cells = {*product(LIKELIHOODS, (PAIRS[0], visited)), *product(["Bernoulli"], PAIRS)}
+    for name, (prior, posterior) in sorted(cells):
         part = LIKELIHOODS[name].make((3,))
         size = max(set(PRIORS[prior].sizes) & set(POSTERIORS[posterior].sizes))
         cell = compatible(PRIORS[prior].make(size), POSTERIORS[posterior].make(), part)
-        if part.fits_data and POSTERIORS[posterior].make().enumerated:
+        if part.fits_data and (prior, posterior) == visited:
             assert "a closed form of the likelihood" in cell.reason
         else:
             assert cell.legal, cell
-        checked += 1
-    assert checked == len(LIKELIHOODS) * len(PAIRS)
 
 
 def test_every_exported_pair_is_in_the_table() -> None:
