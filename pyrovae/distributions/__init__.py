@@ -13,8 +13,8 @@ from pyrovae.distributions.flow import Affine, Bijection, FlowNormal, Inverted
 from pyrovae.distributions.foreign import Foreign
 from pyrovae.distributions.gumbel import temperature_of
 from pyrovae.distributions.hyperspherical_uniform import HypersphericalUniform, log_area, unit
-from pyrovae.distributions.joined import Joined
 from pyrovae.distributions.incomplete_beta import beta_quantile, incomplete_beta
+from pyrovae.distributions.joined import Joined
 from pyrovae.distributions.mean_beta import MeanBeta
 from pyrovae.distributions.mean_gamma import MeanGamma
 from pyrovae.distributions.normal_mixture import DiagonalNormalMixture, mixture

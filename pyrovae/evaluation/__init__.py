@@ -3,4 +3,8 @@
 from pyrovae.evaluation.evaluating import evaluate, log_prob
 from pyrovae.evaluation.result import Evaluation
 
-__all__ = ["Evaluation", "evaluate", "log_prob"]
+__all__ = [
+    "Evaluation",
+    "evaluate",
+    "log_prob",
+]

@@ -6,19 +6,10 @@ from pyrovae.likelihoods.binomial import Binomial
 from pyrovae.likelihoods.gamma import Gamma
 from pyrovae.likelihoods.laplace import Laplace
 from pyrovae.likelihoods.likelihood import Likelihood
+from pyrovae.likelihoods.log_normal import LogNormal
 from pyrovae.likelihoods.mixed import Mixed
 from pyrovae.likelihoods.normal import Normal
 from pyrovae.likelihoods.standardized import Standardized
-
-__all__ = [
-    "Bernoulli",
-    "Binomial",
-    "Likelihood",
-    "Mixed",
-    "Normal",
-    "Standardized",
-from pyrovae.likelihoods.log_normal import LogNormal
-from pyrovae.likelihoods.normal import Normal
 from pyrovae.likelihoods.student_t import StudentT
 
 __all__ = [
@@ -29,6 +20,8 @@ __all__ = [
     "Laplace",
     "Likelihood",
     "LogNormal",
+    "Mixed",
     "Normal",
+    "Standardized",
     "StudentT",
 ]
