@@ -5,6 +5,7 @@ from pyrovae.distributions.bernoulli import LogitsBernoulli
 from pyrovae.distributions.bessel import bessel_i
 from pyrovae.distributions.binary_codes import BinaryCodes
 from pyrovae.distributions.binomial import LogitsBinomial
+from pyrovae.distributions.codes import Codes
 from pyrovae.distributions.conditioner import Conditioner
 from pyrovae.distributions.edge_dirichlet import EdgeDirichlet
 from pyrovae.distributions.elementwise import Elementwise, log_gamma_draws
@@ -17,10 +18,12 @@ from pyrovae.distributions.incomplete_beta import beta_quantile, incomplete_beta
 from pyrovae.distributions.joined import Joined
 from pyrovae.distributions.mean_beta import MeanBeta
 from pyrovae.distributions.mean_gamma import MeanGamma
+from pyrovae.distributions.negative_binomial import DispersedNegativeBinomial
 from pyrovae.distributions.normal_mixture import DiagonalNormalMixture, mixture
 from pyrovae.distributions.one_hot import OneHot, OneHotCodes, StraightThroughOneHot
 from pyrovae.distributions.pathwise_mixture import PathwiseNormalMixture
 from pyrovae.distributions.planar import Planar
+from pyrovae.distributions.poisson import LogPoisson
 from pyrovae.distributions.power_spherical import PowerSpherical
 from pyrovae.distributions.relaxed import RelaxedBit, RelaxedOneHot
 from pyrovae.distributions.softmax_normal import SoftmaxNormal, log_coordinates
@@ -30,6 +33,7 @@ from pyrovae.distributions.spiked_normal import SpikedNormal
 from pyrovae.distributions.stretched import Stretched
 from pyrovae.distributions.sylvester import Sylvester
 from pyrovae.distributions.von_mises_fisher import VonMisesFisher
+from pyrovae.distributions.zero_inflated import ZeroInflated
 
 __all__ = [
     "OUTPUTS",
@@ -37,8 +41,10 @@ __all__ = [
     "Autoregressive",
     "Bijection",
     "BinaryCodes",
+    "Codes",
     "Conditioner",
     "DiagonalNormalMixture",
+    "DispersedNegativeBinomial",
     "EdgeDirichlet",
     "Elementwise",
     "FiniteLogNormal",
@@ -47,6 +53,7 @@ __all__ = [
     "HypersphericalUniform",
     "Inverted",
     "Joined",
+    "LogPoisson",
     "LogitsBernoulli",
     "LogitsBinomial",
     "MeanBeta",
@@ -65,6 +72,7 @@ __all__ = [
     "Stretched",
     "Sylvester",
     "VonMisesFisher",
+    "ZeroInflated",
     "bessel_i",
     "beta_quantile",
     "incomplete_beta",
