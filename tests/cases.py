@@ -15,7 +15,7 @@ import torch
 from scipy import special, stats
 from torch import Tensor
 
-from pyrovae import posteriors, priors
+from pyrovae import likelihoods, posteriors, priors
 from pyrovae.context import Context
 from pyrovae.likelihoods import Bernoulli, Binomial, Mixed, Normal, Standardized
 from pyrovae.likelihoods import (
@@ -27,6 +27,16 @@ from pyrovae.likelihoods import (
     LogNormal,
     Normal,
     StudentT,
+from pyrovae.likelihoods import (
+    Bernoulli,
+    Binomial,
+    Mixed,
+    NegativeBinomial,
+    Normal,
+    Ordinal,
+    Poisson,
+    Standardized,
+    ZeroInflatedNegativeBinomial,
 )
 from pyrovae.models import VAE
 from pyrovae.networks import MLP, Conv, Embedding, GatedMLP, ResNet, SetEncoder
@@ -73,7 +83,8 @@ class Case:
 
     make: Callable[..., Any]
     oracle: Callable[..., np.ndarray] | None = None
-    outcomes: tuple[float, ...] | None = None  # of one element of a likelihood, where discrete
+    # of one element of a likelihood, where discrete: all, or all but 1e-12 of them
+    outcomes: tuple[float, ...] | None = None
     kind: str = "vectors"  # of z; see pyrovae.models.fitting
     fits: str = ""
     sizes: tuple[int, ...] = (1, 2, 3)  # of one z, which the contract looks at
@@ -406,6 +417,50 @@ def _side_by_side(part: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarray:
     return score
 
 
+def _codes(part: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """The logits of all elements for level 0 come first, then those for level 1, and so on."""
+    depth = len(part.event_shape)
+    first = raw.ndim - depth
+    logits = raw.reshape(*raw.shape[:first], part.levels, *part.event_shape)
+    scores = special.log_softmax(logits, axis=first)
+    chosen = np.expand_dims(x.astype(int), first)
+    return _summed(np.take_along_axis(scores, chosen, first).squeeze(first), part)
+
+
+def _ordinal(part: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """A logistic variable about f, and between which cut points it lies."""
+    gaps = scale_of(array(part.raw_gaps))
+    cuts = np.concatenate([np.zeros_like(gaps[..., :1]), np.cumsum(gaps, -1)], -1)
+    cuts = cuts - cuts.mean(-1, keepdims=True)
+    ends = np.full((*cuts.shape[:-1], 1), np.inf)
+    cuts = np.broadcast_to(np.concatenate([-ends, cuts, ends], -1), (*x.shape, part.levels + 1))
+    level = x.astype(int)[..., None]
+    above = np.take_along_axis(cuts, level + 1, -1).squeeze(-1)
+    below = np.take_along_axis(cuts, level, -1).squeeze(-1)
+    mass = stats.logistic.cdf(above, raw) - stats.logistic.cdf(below, raw)
+    return _summed(np.log(mass), part)
+
+
+def _counts(part: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """SciPy's negative binomial, with additional zeros where a gate is predicted."""
+    split = np.split(raw, len(part.head.sizes), -len(part.event_shape))
+    pieces = dict(zip(part.head.sizes, split, strict=True))
+    if part.dispersion == "network":
+        dispersion = scale_of(pieces["dispersion"])
+    elif part.dispersion in ("shared", "element"):
+        dispersion = scale_of(array(part.raw_dispersion))
+    else:
+        dispersion = np.float64(part.dispersion)
+    size = 1.0 / dispersion
+    scores = stats.nbinom.logpmf(x, size, size / (size + np.exp(pieces["mean"])))
+    if "gate" in pieces:
+        gate = special.expit(pieces["gate"])
+        scores = np.log(gate * (x == 0) + (1.0 - gate) * np.exp(scores))
+    return _summed(scores, part)
+
+
+COUNTS = tuple(map(float, range(700)))  # beyond, less than 1e-12 in all rows
+
 LIKELIHOODS: dict[str, Case] = {
     "Bernoulli": Case(
         lambda shape=(3,): Bernoulli(shape),
@@ -471,6 +526,39 @@ LIKELIHOODS: dict[str, Case] = {
     ),
     "Beta network": Case(
         lambda shape=(3,): Beta(shape, concentration="network"), _beta, line="unit"
+    "Categorical levels": Case(  # there is a prior's row of the name alone
+        lambda shape=(3,): likelihoods.Categorical(shape, levels=4),
+        _codes,
+        outcomes=(0.0, 1.0, 2.0, 3.0),
+    ),
+    "Ordinal": Case(
+        lambda shape=(3,): Ordinal(shape, levels=4), _ordinal, outcomes=(0.0, 1.0, 2.0, 3.0)
+    ),
+    "Ordinal shared": Case(
+        lambda shape=(3,): Ordinal(shape, cuts="shared"), _ordinal, outcomes=(0.0, 1.0, 2.0)
+    ),
+    "Poisson": Case(
+        lambda shape=(3,): Poisson(shape),
+        lambda part, raw, x: _summed(stats.poisson.logpmf(x, np.exp(raw)), part),
+        outcomes=COUNTS[:100],
+    ),
+    "NegativeBinomial": Case(lambda shape=(3,): NegativeBinomial(shape), _counts, outcomes=COUNTS),
+    "NegativeBinomial 0.3": Case(
+        lambda shape=(3,): NegativeBinomial(shape, dispersion=0.3), _counts, outcomes=COUNTS
+    ),
+    "NegativeBinomial shared": Case(
+        lambda shape=(3,): NegativeBinomial(shape, dispersion="shared"), _counts, outcomes=COUNTS
+    ),
+    "NegativeBinomial network": Case(
+        lambda shape=(3,): NegativeBinomial(shape, dispersion="network"), _counts, outcomes=COUNTS
+    ),
+    "ZeroInflatedNegativeBinomial": Case(
+        lambda shape=(3,): ZeroInflatedNegativeBinomial(shape), _counts, outcomes=COUNTS
+    ),
+    "ZeroInflatedNegativeBinomial network": Case(
+        lambda shape=(3,): ZeroInflatedNegativeBinomial(shape, dispersion="network"),
+        _counts,
+        outcomes=COUNTS,
     ),
 }
 

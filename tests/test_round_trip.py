@@ -64,6 +64,22 @@ CASES: dict[str, tuple[str, Any]] = {
     "likelihood Beta": (
         "--data shares.npz --model.likelihood Beta --model.likelihood.concentration 3",
         likelihoods.Beta((6,), concentration=3)),
+    "likelihood Categorical": (
+        "--model.likelihood Categorical --model.likelihood.levels 3",
+        likelihoods.Categorical((6,), levels=3)),
+    "likelihood Ordinal": (
+        "--model.likelihood Ordinal --model.likelihood.levels 4 --model.likelihood.cuts shared",
+        likelihoods.Ordinal((6,), levels=4, cuts="shared")),
+    "likelihood Poisson": ("--model.likelihood Poisson", likelihoods.Poisson((6,))),
+    "likelihood NegativeBinomial": (
+        "--model.likelihood NegativeBinomial --model.likelihood.dispersion shared",
+        likelihoods.NegativeBinomial((6,), dispersion="shared")),
+    "likelihood NegativeBinomial, a number": (
+        "--model.likelihood NegativeBinomial --model.likelihood.dispersion 0.5",
+        likelihoods.NegativeBinomial((6,), dispersion=0.5)),
+    "likelihood ZeroInflatedNegativeBinomial": (
+        "--model.likelihood ZeroInflatedNegativeBinomial --model.likelihood.dispersion network",
+        likelihoods.ZeroInflatedNegativeBinomial((6,), dispersion="network")),
     "posterior MeanFieldNormal": ("--model.posterior MeanFieldNormal",
                                   posteriors.MeanFieldNormal()),
     "posterior FullRankNormal": ("--model.posterior FullRankNormal", posteriors.FullRankNormal()),

@@ -5,12 +5,17 @@ from pyrovae.likelihoods.beta import Beta
 from pyrovae.likelihoods.binomial import Binomial
 from pyrovae.likelihoods.gamma import Gamma
 from pyrovae.likelihoods.laplace import Laplace
+from pyrovae.likelihoods.categorical import Categorical
 from pyrovae.likelihoods.likelihood import Likelihood
 from pyrovae.likelihoods.log_normal import LogNormal
 from pyrovae.likelihoods.mixed import Mixed
+from pyrovae.likelihoods.negative_binomial import NegativeBinomial
 from pyrovae.likelihoods.normal import Normal
+from pyrovae.likelihoods.ordinal import Ordinal
+from pyrovae.likelihoods.poisson import Poisson
 from pyrovae.likelihoods.standardized import Standardized
 from pyrovae.likelihoods.student_t import StudentT
+from pyrovae.likelihoods.zero_inflated_negative_binomial import ZeroInflatedNegativeBinomial
 
 __all__ = [
     "Bernoulli",
@@ -18,10 +23,15 @@ __all__ = [
     "Binomial",
     "Gamma",
     "Laplace",
+    "Categorical",
     "Likelihood",
     "LogNormal",
     "Mixed",
+    "NegativeBinomial",
     "Normal",
+    "Ordinal",
+    "Poisson",
     "Standardized",
     "StudentT",
+    "ZeroInflatedNegativeBinomial",
 ]
