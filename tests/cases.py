@@ -37,6 +37,14 @@ from pyrovae.likelihoods import (
     Poisson,
     Standardized,
     ZeroInflatedNegativeBinomial,
+from pyrovae.likelihoods import (
+    Bernoulli,
+    Binomial,
+    ContinuousBernoulli,
+    DiscretizedLogistic,
+    DiscretizedLogisticMixture,
+    LowRankNormal,
+    Normal,
 )
 from pyrovae.models import VAE
 from pyrovae.networks import MLP, Conv, Embedding, GatedMLP, ResNet, SetEncoder
@@ -91,6 +99,8 @@ class Case:
     point: bool = False  # whether all mass is on one value, so that there is no density
     sparse: bool = False  # whether some weights are masked, or stand for values no draw is near
     composite: bool = False  # a likelihood of several, whose masks its own file tests
+    interval: tuple[float, float] = (-12.0, 12.0)  # which holds all mass of a number, or nearly
+    dependent: bool = False  # whether a likelihood's elements are, so that deletion sums anew
     alone: bool = False  # tested in a file of its own, for it needs more than raw numbers
     line: str = "real"  # how one element of a continuous likelihood is integrated; see measures
 
@@ -461,6 +471,51 @@ def _counts(part: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 COUNTS = tuple(map(float, range(700)))  # beyond, less than 1e-12 in all rows
 
+def _continuous_bernoulli(part: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """An exponential variable of rate |l|, cut off at one, measured from the likelier end."""
+    away = np.where(raw > 0, 1.0 - x, x)
+    return _summed(
+        stats.truncexpon.logpdf(away * np.abs(raw), np.abs(raw)) + np.log(abs(raw)), part
+    )
+
+
+def _level_masses(loc: np.ndarray, raw_scale: np.ndarray, x: np.ndarray, n: int) -> np.ndarray:
+    """By SciPy's distribution function, in the tail that a level stands in."""
+    logistic = stats.logistic(0.5 * n * (1.0 + loc), 0.5 * n * scale_of(raw_scale))
+    low = np.where(x == 0, -np.inf, x - 0.5)
+    high = np.where(x == n, np.inf, x + 0.5)
+    below = logistic.cdf(high) - logistic.cdf(low)
+    return np.where(x > logistic.mean(), logistic.sf(low) - logistic.sf(high), below)
+
+
+def _discretized_logistic(part: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarray:
+    loc, raw_scale = np.split(raw, 2, axis=-len(part.event_shape))
+    return _summed(np.log(_level_masses(loc, raw_scale, x, part.total_count)), part)
+
+
+def _discretized_logistic_mixture(part: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarray:
+    blocks = np.stack(np.split(raw, 3 * part.components, axis=-len(part.event_shape)))
+    logits, loc, raw_scale = np.split(blocks, 3)
+    masses = special.softmax(logits, axis=0) * _level_masses(loc, raw_scale, x, part.total_count)
+    return _summed(np.log(masses.sum(0)), part)
+
+
+def _low_rank_likelihood(part: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarray:
+    depth = len(part.event_shape)
+    blocks = np.split(raw, 2 + part.rank, axis=-depth)
+    loc, scale, *lean = (block.reshape(*raw.shape[:-depth], -1) for block in blocks)
+    flat = x.reshape(*x.shape[: x.ndim - depth], -1)
+    scores = np.empty(np.broadcast_shapes(loc.shape[:-1], flat.shape[:-1]))
+    loc, scale, flat, *lean = (np.broadcast_to(t, (*scores.shape, t.shape[-1]))
+                               for t in (loc, scale_of(scale), flat, *lean))  # fmt: skip
+    bound = 10.0 / np.sqrt(part.rank)
+    for row in np.ndindex(scores.shape):
+        columns = scale[row] * bound * np.tanh(np.stack([column[row] for column in lean]) / bound)
+        covariance = np.diag(scale[row] ** 2) + columns.T @ columns
+        scores[row] = stats.multivariate_normal.logpdf(flat[row], loc[row], covariance)
+    return scores
+
+
 LIKELIHOODS: dict[str, Case] = {
     "Bernoulli": Case(
         lambda shape=(3,): Bernoulli(shape),
@@ -559,6 +614,21 @@ LIKELIHOODS: dict[str, Case] = {
         lambda shape=(3,): ZeroInflatedNegativeBinomial(shape, dispersion="network"),
         _counts,
         outcomes=COUNTS,
+    "ContinuousBernoulli": Case(
+        lambda shape=(3,): ContinuousBernoulli(shape), _continuous_bernoulli, interval=(0.0, 1.0)
+    ),
+    "DiscretizedLogistic": Case(
+        lambda shape=(3,): DiscretizedLogistic(shape, total_count=5),
+        _discretized_logistic,
+        outcomes=(0.0, 1.0, 2.0, 3.0, 4.0, 5.0),
+    ),
+    "DiscretizedLogisticMixture": Case(
+        lambda shape=(3,): DiscretizedLogisticMixture(shape, total_count=5, components=3),
+        _discretized_logistic_mixture,
+        outcomes=(0.0, 1.0, 2.0, 3.0, 4.0, 5.0),
+    ),
+    "LowRankNormal likelihood": Case(  # there is a posterior's row of the name alone
+        lambda shape=(3,): LowRankNormal(shape), _low_rank_likelihood, dependent=True
     ),
 }
 

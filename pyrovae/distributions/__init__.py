@@ -7,6 +7,9 @@ from pyrovae.distributions.binary_codes import BinaryCodes
 from pyrovae.distributions.binomial import LogitsBinomial
 from pyrovae.distributions.codes import Codes
 from pyrovae.distributions.conditioner import Conditioner
+from pyrovae.distributions.continuous_bernoulli import LogitsContinuousBernoulli
+from pyrovae.distributions.discretized_logistic import DiscretizedLogistic
+from pyrovae.distributions.discretized_logistic_mixture import DiscretizedLogisticMixture
 from pyrovae.distributions.edge_dirichlet import EdgeDirichlet
 from pyrovae.distributions.elementwise import Elementwise, log_gamma_draws
 from pyrovae.distributions.finite_log_normal import FiniteLogNormal
@@ -19,6 +22,7 @@ from pyrovae.distributions.joined import Joined
 from pyrovae.distributions.mean_beta import MeanBeta
 from pyrovae.distributions.mean_gamma import MeanGamma
 from pyrovae.distributions.negative_binomial import DispersedNegativeBinomial
+from pyrovae.distributions.low_rank_normal import LowRankNormal
 from pyrovae.distributions.normal_mixture import DiagonalNormalMixture, mixture
 from pyrovae.distributions.one_hot import OneHot, OneHotCodes, StraightThroughOneHot
 from pyrovae.distributions.pathwise_mixture import PathwiseNormalMixture
@@ -45,6 +49,8 @@ __all__ = [
     "Conditioner",
     "DiagonalNormalMixture",
     "DispersedNegativeBinomial",
+    "DiscretizedLogistic",
+    "DiscretizedLogisticMixture",
     "EdgeDirichlet",
     "Elementwise",
     "FiniteLogNormal",
@@ -58,6 +64,8 @@ __all__ = [
     "LogitsBinomial",
     "MeanBeta",
     "MeanGamma",
+    "LogitsContinuousBernoulli",
+    "LowRankNormal",
     "OneHot",
     "OneHotCodes",
     "PathwiseNormalMixture",

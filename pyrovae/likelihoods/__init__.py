@@ -10,6 +10,11 @@ from pyrovae.likelihoods.likelihood import Likelihood
 from pyrovae.likelihoods.log_normal import LogNormal
 from pyrovae.likelihoods.mixed import Mixed
 from pyrovae.likelihoods.negative_binomial import NegativeBinomial
+from pyrovae.likelihoods.continuous_bernoulli import ContinuousBernoulli
+from pyrovae.likelihoods.discretized_logistic import DiscretizedLogistic
+from pyrovae.likelihoods.discretized_logistic_mixture import DiscretizedLogisticMixture
+from pyrovae.likelihoods.likelihood import Likelihood
+from pyrovae.likelihoods.low_rank_normal import LowRankNormal
 from pyrovae.likelihoods.normal import Normal
 from pyrovae.likelihoods.ordinal import Ordinal
 from pyrovae.likelihoods.poisson import Poisson
@@ -34,4 +39,11 @@ __all__ = [
     "Standardized",
     "StudentT",
     "ZeroInflatedNegativeBinomial",
+    "Binomial",
+    "ContinuousBernoulli",
+    "DiscretizedLogistic",
+    "DiscretizedLogisticMixture",
+    "Likelihood",
+    "LowRankNormal",
+    "Normal",
 ]
