@@ -80,6 +80,18 @@ CASES: dict[str, tuple[str, Any]] = {
     "likelihood ZeroInflatedNegativeBinomial": (
         "--model.likelihood ZeroInflatedNegativeBinomial --model.likelihood.dispersion network",
         likelihoods.ZeroInflatedNegativeBinomial((6,), dispersion="network")),
+    "likelihood ContinuousBernoulli": ("--model.likelihood ContinuousBernoulli",
+                                       likelihoods.ContinuousBernoulli((6,))),
+    "likelihood DiscretizedLogistic": (
+        "--model.likelihood DiscretizedLogistic --model.likelihood.total_count 2",
+        likelihoods.DiscretizedLogistic((6,), total_count=2)),
+    "likelihood DiscretizedLogisticMixture": (
+        "--model.likelihood DiscretizedLogisticMixture --model.likelihood.total_count 2 "
+        "--model.likelihood.components 3",
+        likelihoods.DiscretizedLogisticMixture((6,), total_count=2, components=3)),
+    "likelihood LowRankNormal": (
+        "--model.likelihood LowRankNormal --model.likelihood.rank 3",
+        likelihoods.LowRankNormal((6,), rank=3)),
     "posterior MeanFieldNormal": ("--model.posterior MeanFieldNormal",
                                   posteriors.MeanFieldNormal()),
     "posterior FullRankNormal": ("--model.posterior FullRankNormal", posteriors.FullRankNormal()),

@@ -10,7 +10,7 @@ from torch.nn.functional import softplus
 
 Sizes = torch.Size | list[int] | tuple[int, ...]
 
-_ELEMENTS = 2**21  # of the levels that a moment is summed over at once
+_ELEMENTS = 2**15  # of a part whose moments are summed at once: 128 KiB in float32
 
 
 class DiscretizedLogistic(TorchDistribution):
@@ -96,12 +96,13 @@ class DiscretizedLogistic(TorchDistribution):
     @property
     def mean(self) -> Tensor:
         """The mean, summed over all levels."""
-        return moments(self.loc, self.scale, self.total_count)[0]
+        return moment(self.loc, self.scale, self.total_count)
 
     @property
     def variance(self) -> Tensor:
         """The variance, summed over all levels."""
-        first, second = moments(self.loc.double(), self.scale.double(), self.total_count)
+        given = self.loc.double(), self.scale.double(), self.total_count
+        first, second = (moment(*given, power=power) for power in (1, 2))
         return (second - first.square()).clamp(min=0.0).to(self.loc.dtype)
 
 
@@ -132,15 +133,18 @@ def rounded(loc: Tensor, scale: Tensor, total_count: int) -> Tensor:
     return (loc + scale * torch.logit(uniform)).round().clamp(0, total_count)
 
 
-def moments(loc: Tensor, scale: Tensor, total_count: int) -> tuple[Tensor, Tensor]:
-    """Return E[x] and E[x^2], `sum_k P(x >= k)` and `sum_k (2 k - 1) P(x >= k)`, k = 1..n.
+def moment(loc: Tensor, scale: Tensor, total_count: int, *, power: int = 1) -> Tensor:
+    """Return E[x] or E[x^2]: `sum_k P(x >= k)` or `sum_k (2 k - 1) P(x >= k)`, k = 1..n.
 
-    Some levels are added at a time, so that the memory does not grow with their number.
+    All levels are added up for a part of the elements at a time, which stays in the cache.
     """
-    first, second = torch.zeros_like(loc), torch.zeros_like(loc)
-    levels = torch.arange(1, total_count + 1, dtype=loc.dtype, device=loc.device)
-    for some in levels.split(max(1, _ELEMENTS // max(1, loc.numel()))):
-        mass = torch.sigmoid((loc.unsqueeze(-1) - some + 0.5) / scale.unsqueeze(-1))
-        first = first + mass.sum(-1)
-        second = second + mass @ (2.0 * some - 1.0)
-    return first, second
+    parts = zip(loc.flatten().split(_ELEMENTS), scale.flatten().split(_ELEMENTS), strict=True)
+    sums = []
+    for middle, spread in parts:
+        width = spread.reciprocal()
+        total = torch.zeros_like(middle)
+        for level in range(1, total_count + 1):
+            reached = torch.sigmoid((middle - (level - 0.5)) * width)
+            total = total + (reached if power == 1 else (2 * level - 1) * reached)
+        sums.append(total)
+    return torch.cat(sums).reshape(loc.shape)

@@ -7,7 +7,7 @@ from pyro.distributions.torch_distribution import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 
-from pyrovae.distributions.discretized_logistic import log_mass, mass_up_to, moments, rounded
+from pyrovae.distributions.discretized_logistic import log_mass, mass_up_to, moment, rounded
 
 Sizes = torch.Size | list[int] | tuple[int, ...]
 
@@ -74,8 +74,7 @@ class DiscretizedLogisticMixture(TorchDistribution):
         if self._validate_args:
             self._validate_sample(value)
         masses = log_mass(value.unsqueeze(-1), self.loc, self.scale, self.total_count)
-        joint = torch.logsumexp(self.logits + masses, dim=-1)
-        return joint - torch.logsumexp(self.logits, dim=-1)
+        return torch.logsumexp(torch.log_softmax(self.logits, dim=-1) + masses, dim=-1)
 
     def cdf(self, value: Tensor) -> Tensor:
         """Return the mass of the levels up to a value."""
@@ -85,13 +84,14 @@ class DiscretizedLogisticMixture(TorchDistribution):
 
     def icdf(self, value: Tensor) -> Tensor:
         """Return the lowest level up to which there is at least a mass, by bisection."""
-        low = torch.full_like(value, -1.0).expand(torch.broadcast_shapes(*self._with(value)))
+        shape = torch.broadcast_shapes(value.shape, self.batch_shape)
+        low = torch.full_like(value, -1.0).expand(shape)
         high = torch.full_like(low, float(self.total_count))
         for _ in range(self.total_count.bit_length()):
             middle = ((low + high) / 2.0).floor()
             enough = self.cdf(middle) >= value
             low, high = torch.where(enough, low, middle), torch.where(enough, middle, high)
-        return high
+        return high.clamp(min=0.0)
 
     @torch.no_grad()
     def sample(self, sample_shape: Sizes = ()) -> Tensor:
@@ -105,18 +105,16 @@ class DiscretizedLogisticMixture(TorchDistribution):
     @property
     def mean(self) -> Tensor:
         """The mean, summed over all levels."""
-        return (self._weights * moments(self.loc, self.scale, self.total_count)[0]).sum(-1)
+        return (self._weights * moment(self.loc, self.scale, self.total_count)).sum(-1)
 
     @property
     def variance(self) -> Tensor:
         """The variance, summed over all levels."""
-        both = moments(self.loc.double(), self.scale.double(), self.total_count)
-        first, second = ((self._weights.double() * moment).sum(-1) for moment in both)
+        given = self.loc.double(), self.scale.double(), self.total_count
+        weights = torch.softmax(self.logits.double(), dim=-1)
+        first, second = ((weights * moment(*given, power=power)).sum(-1) for power in (1, 2))
         return (second - first.square()).clamp(min=0.0).to(self.loc.dtype)
 
     @property
     def _weights(self) -> Tensor:
         return torch.softmax(self.logits, dim=-1)
-
-    def _with(self, value: Tensor) -> tuple[torch.Size, torch.Size]:
-        return value.shape, self.batch_shape
