@@ -62,9 +62,12 @@ def test_a_folder_is_trained_on(
     assert printed.err == ""
     assert "16 x [3, 6, 5], images/ (2 classes), levels 0..255: training" in printed.out
     assert ("read from the disk" in printed.out) == (memory == 0)
-    assert "likelihood Binomial, because levels 0..255 are counts." in printed.out
+    assert (
+        "likelihood DiscretizedLogisticMixture, because levels 0..255 of a pixel vary as"
+        in printed.out
+    )
     model = load("runs/images-1/model")
-    assert repr(model.likelihood) == "Binomial((3, 6, 5), total_count=255)"
+    assert repr(model.likelihood) == "DiscretizedLogisticMixture((3, 6, 5))"
     lines = Path("runs/images-1/metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
     first = json.loads(Path("runs/images-1/evaluation.json").read_text())
@@ -114,7 +117,9 @@ def test_a_set_of_torchvision_is_trained_on(capsys: pytest.CaptureFixture[str]) 
     printed = capsys.readouterr()
     assert printed.err == ""
     assert "16 x [1, 4, 4], FakeData, levels 0..255: training" in printed.out
-    assert repr(load("runs/fakedata-1/model").likelihood).startswith("Binomial((1, 4, 4)")
+    assert repr(load("runs/fakedata-1/model").likelihood).startswith(
+        "DiscretizedLogisticMixture((1, 4, 4)"
+    )
     assert main(["evaluate", "runs/fakedata-1", "--samples", "3"]) == 0
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from pyrovae.data.array_files import SUFFIXES, map_file, read_file, read_shape
 from pyrovae.data.base import Data
 from pyrovae.data.checks import as_tensor, checked
+from pyrovae.data.levels import LEVELS_REASON, byte_levels
 from pyrovae.data.mapped import MappedData
 from pyrovae.data.pictures import MEMORY
 from pyrovae.data.source import (
@@ -26,6 +27,7 @@ from pyrovae.data.source import (
 from pyrovae.data.tensors import TensorData
 
 _LEVELS = 255
+_IMAGES = (2, 3)  # dimensions of one x that is taken for an image, where it holds bytes
 _NUMBERS = 2**20  # looked at in one go, which is what a look at the values costs in memory
 _CHUNKS = 4  # looked at of a file that is not held in memory
 
@@ -95,12 +97,12 @@ class Arrays(Source):
     def suggestion(self) -> Suggestion:
         binary = counts = True
         values = "values"
-        if self._stays_on_disk:
-            x = map_file(self._file)
-            found: Iterator[Tensor] = itertools.islice(_known_values({"x": x}), _CHUNKS)
+        on_disk = self._stays_on_disk
+        arrays: Mapping[str, Any] = {"x": map_file(self._file)} if on_disk else self._read()
+        x, found = arrays["x"], _known_values(arrays)
+        if on_disk:
+            found = itertools.islice(found, _CHUNKS)
             values = f"values of the first {min(len(x), _CHUNKS * _rows(x.shape))} rows"
-        else:
-            found = _known_values(self._read())
         for known in found:
             binary = binary and bool(((known == 0) | (known == 1)).all())
             whole = known == known.round()
@@ -109,6 +111,8 @@ class Arrays(Source):
                 break
         if binary:
             return Suggestion(likelihood="Bernoulli", reason=f"all {values} are 0 or 1")
+        if counts and str(x.dtype).endswith("uint8") and x.ndim - 1 in _IMAGES:
+            return byte_levels(f"x are bytes in {x.ndim - 1} dimensions: {LEVELS_REASON}")
         if counts:
             return Suggestion(
                 likelihood="Binomial",

@@ -53,7 +53,7 @@ class ImageFolder(ImageSource):
             `[height, width]`; None requires that all have one size.
         channels: 1 for grey, 3 for coloured; None takes 3 where any of a hundred images, spread
             over the folder, is stored in colour.
-        binarize: "none" keeps the levels as counts; "fixed" draws each pixel once, 1 with
+        binarize: "none" keeps the levels; "fixed" draws each pixel once, 1 with
             probability level / 255, which leaves black and white images as they are; "dynamic"
             draws training images anew at each access, the others once.
         valid: what to validate on, a count of images or a float as a share of those to train on;

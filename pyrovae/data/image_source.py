@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from pyrovae.data.base import Data, check_count
 from pyrovae.data.binarization import BINARIZE_SEED, Binarization, check_binarize
+from pyrovae.data.levels import LEVELS_REASON, byte_levels
 from pyrovae.data.pictures import (
     LEVELS,
     Album,
@@ -88,14 +89,14 @@ class ImageSource(Source):
         if self.binarize != "none":
             return Suggestion(likelihood="Bernoulli", reason="the pixels are binarised")
         self._begin()
-        reason = f"levels 0..{LEVELS} are counts"
+        reason = LEVELS_REASON
         looked = black_and_white(self._album(), self._standard())
         if looked:
             reason += (
                 f"; but the {looked} images looked at are black and white, for which "
                 f"binarize='fixed' and Bernoulli suit better"
             )
-        return Suggestion(likelihood="Binomial", arguments={"total_count": LEVELS}, reason=reason)
+        return byte_levels(reason)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pyrovae.data.binarization import BINARIZE_SEED, Binarization, check_binarize
 from pyrovae.data.image_files import Images, read_images
+from pyrovae.data.levels import byte_levels
 from pyrovae.data.source import (
     Source,
     Splits,
@@ -53,11 +54,7 @@ class _MNISTFormat(Source):
     @property
     def suggestion(self) -> Suggestion:
         if self.binarize == "none":
-            return Suggestion(
-                likelihood="Binomial",
-                arguments={"total_count": _LEVELS},
-                reason=f"grey levels 0..{_LEVELS} are counts",
-            )
+            return byte_levels()
         return Suggestion(likelihood="Bernoulli", reason="the pixels are binarised")
 
     def load(self) -> Splits:
@@ -79,7 +76,7 @@ class MNIST(_MNISTFormat):
             variable PYROVAE_DATA, else `pyrovae` in the user's cache folder.
         binarize: "dynamic" draws the training images anew at each access, validation and test
             images once with a fixed seed; "fixed" draws all of them once; "none" keeps the grey
-            levels 0..255 as counts.
+            levels 0..255.
         valid: how many training images to validate on instead; 0 for none.
         seed: seeds the permutation that chooses them.
 
@@ -87,9 +84,9 @@ class MNIST(_MNISTFormat):
         ValueError: `binarize`, `valid` or `seed` is none of what is listed.
 
     Example:
-        >>> counts = MNIST(binarize="none")
-        >>> counts.event_shape, counts.suggestion.likelihood, counts.suggestion.arguments
-        ((1, 28, 28), 'Binomial', {'total_count': 255})
+        >>> grey = MNIST(binarize="none")
+        >>> grey.event_shape, grey.suggestion.likelihood, grey.suggestion.arguments
+        ((1, 28, 28), 'DiscretizedLogisticMixture', {'total_count': 255})
     """
 
     name = "MNIST"

@@ -341,20 +341,20 @@ def test_the_call_is_remembered():
 # --------------------------------------------------------------------------- likelihoods and levels
 
 
-def test_levels_suggest_counts(flat):
+def test_levels_suggest_a_mixture(flat):
     source = ImageFolder(flat[0])
     assert source.total_count == 255
-    assert source.suggestion.likelihood == "Binomial"
+    assert source.suggestion.likelihood == "DiscretizedLogisticMixture"
     assert source.suggestion.arguments == {"total_count": 255}
-    assert source.suggestion.reason == "levels 0..255 are counts"
+    assert source.suggestion.reason.startswith("levels 0..255 of a pixel vary")
     assert whole(source.load().train)["x"].max() > 200
 
 
 def test_black_and_white_images(tmp_path):
-    """They stay counts, which is said; binarised they are exactly black and white."""
+    """They stay levels, which is said; binarised they are exactly black and white."""
     pixels = fill(tmp_path, [f"{at}.png" for at in range(9)], levels=2)
     source = ImageFolder(tmp_path, valid=0, test=0)
-    assert source.suggestion.likelihood == "Binomial"
+    assert source.suggestion.likelihood == "DiscretizedLogisticMixture"
     assert "the 9 images looked at are black and white" in source.suggestion.reason
     assert "binarize='fixed' and Bernoulli" in source.suggestion.reason
     assert source.load().train.tensors["x"].unique().tolist() == [0, 255]
@@ -479,7 +479,7 @@ def test_few_files_are_opened_before_they_are_read(tmp_path, monkeypatch):
         assert source.event_shape[1:] == (4, 3)
         assert len(opened) <= most
         assert source.total_count == 255
-        assert source.suggestion.likelihood == "Binomial"
+        assert source.suggestion.likelihood == "DiscretizedLogisticMixture"
         assert len(opened) <= 2 * most + 1
         opened.clear()
         source.load()

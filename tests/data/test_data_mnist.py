@@ -88,7 +88,9 @@ def test_suggestions(source):
     assert source().suggestion.likelihood == "Bernoulli"
     assert source().total_count is None
     assert source(binarize="none").total_count == 255
-    assert source(binarize="none").suggestion.arguments == {"total_count": 255}
+    suggested = source(binarize="none").suggestion
+    assert suggested.likelihood == "DiscretizedLogisticMixture"
+    assert suggested.arguments == {"total_count": 255}
     assert source().event_shape == (1, 28, 28)
     with pytest.raises(
         ValueError,

@@ -125,6 +125,18 @@ def test_labels_and_masks_come_along(tmp_path):
         (np.arange(5, dtype=np.uint8), "Binomial", {"total_count": 255}),
         (np.arange(5, dtype=np.int64) * 60, "Binomial", {"total_count": 255}),
         (np.arange(5.0), "Binomial", {"total_count": 255}),
+        (np.arange(40, dtype=np.uint8).reshape(5, 8), "Binomial", {"total_count": 255}),
+        (
+            np.arange(80, dtype=np.uint8).reshape(5, 4, 4),
+            "DiscretizedLogisticMixture",
+            {"total_count": 255},
+        ),
+        (
+            np.arange(60, dtype=np.uint8).reshape(5, 3, 2, 2),
+            "DiscretizedLogisticMixture",
+            {"total_count": 255},
+        ),
+        (np.arange(60.0).reshape(5, 3, 2, 2), "Binomial", {"total_count": 255}),
         (np.arange(5, dtype=np.int64) - 1, "Normal", {"scale": "shared"}),
         (np.arange(5, dtype=np.int64) * 100, "Normal", {"scale": "shared"}),
         (np.linspace(0, 1, 5), "Normal", {"scale": "shared"}),

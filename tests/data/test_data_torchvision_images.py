@@ -59,7 +59,7 @@ def test_a_class_with_a_flag_for_training(tmp_path):
         write_idx(raw / f"{part}-labels-idx1-ubyte", np.arange(count, dtype=np.uint8) % 10)
     source = TorchvisionImages("KMNIST", root=str(tmp_path), valid=5)
     assert source.event_shape == (1, 28, 28)
-    assert source.suggestion.likelihood == "Binomial"
+    assert source.suggestion.likelihood == "DiscretizedLogisticMixture"
     assert source.total_count == 255
     assert source.classes[:2] == ("o", "ki")
     train, valid, test = source.load()
@@ -241,7 +241,7 @@ def test_the_set_is_opened_once_for_all_questions(monkeypatch):
     monkeypatch.setattr(known, "__init__", counted)
     source = TorchvisionImages("FakeData")
     assert source.event_shape == (3, 6, 5)
-    assert source.suggestion.likelihood == "Binomial"
+    assert source.suggestion.likelihood == "DiscretizedLogisticMixture"
     source.load()
     assert made == [20]
 
@@ -249,7 +249,7 @@ def test_the_set_is_opened_once_for_all_questions(monkeypatch):
 def test_random_states_are_left_alone():
     state = torch.get_rng_state()
     source = TorchvisionImages("FakeData", options=SHAPES)
-    assert source.suggestion.likelihood == "Binomial"
+    assert source.suggestion.likelihood == "DiscretizedLogisticMixture"
     source.load()
     assert torch.equal(torch.get_rng_state(), state)
 
