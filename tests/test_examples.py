@@ -173,6 +173,20 @@ def test_the_figure_of_the_digits_is_kept_small() -> None:
     assert (EXAMPLES.parent / "docs" / "figures" / "digits.png").stat().st_size < 120_000
 
 
+def test_colour_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    small = "--data balls --epochs 3 --batch-size 50 --dim 4 --components 2 --samples 5 --test 20"
+    with imported("colour") as module:
+        monkeypatch.setattr(module, "SIDE", 8)
+        result = module.main([*small.split(), "--out", str(tmp_path / "colour.png")])
+    assert result.data == 20
+    assert 4.0 < result.bits_per_dim < 7.8
+    assert f"{result.bits_per_dim:.3f} bits per dimension" in capsys.readouterr().out
+    assert (tmp_path / "colour.png").read_bytes().startswith(b"\x89PNG")
+
+
 class PowerCutError(Exception):
     """What ends a run of these tests."""
 
