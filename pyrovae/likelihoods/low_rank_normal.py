@@ -14,6 +14,7 @@ from pyrovae.likelihoods.likelihood import Likelihood, Shape, mean_of, shape_of
 from pyrovae.numeric import is_count, limit
 
 BOUND = 10.0
+_LEAST = 1e-2  # of the mean variance: the one that an element begins at
 
 
 class LowRankNormal(Likelihood):
@@ -73,7 +74,9 @@ class LowRankNormal(Likelihood):
     def prepare(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Begin at the mean and the spread of the data, without V; see `Likelihood`."""
         loc = mean_of(batch)
-        variance = (mean_of(batch, power=2) - loc.square()).clamp(min=1e-6)
+        variance = mean_of(batch, power=2) - loc.square()
+        least = (_LEAST * variance.mean()).clamp(min=1e-6)  # an element that never varies is wide
+        variance = torch.maximum(variance, least)
         raw = [loc, raw_of(variance.sqrt()), loc.new_zeros(self.rank, *loc.shape)]
         flat = torch.cat([part.flatten() for part in raw])
         return flat.reshape(self.head.out_shape(self.event_shape))
