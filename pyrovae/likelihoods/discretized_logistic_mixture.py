@@ -13,8 +13,6 @@ from pyrovae.likelihoods.integer_levels import highest_level, in_levels, start, 
 from pyrovae.likelihoods.likelihood import Likelihood, Shape, shape_of
 from pyrovae.numeric import is_count, limit
 
-_SHARPEST = 4.0  # of the components at the start
-
 
 class DiscretizedLogisticMixture(Likelihood):
     r"""Independent levels 0..n, each of a mixture of K logistics, rounded and clipped.
@@ -72,12 +70,8 @@ class DiscretizedLogisticMixture(Likelihood):
         return self.over_elements(levels, context)
 
     def prepare(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Begin at the mean of the data, with scales that differ; see `Likelihood`."""
-        steps = torch.linspace(0.0, 1.0, self.components)
-        starts = [
-            start(batch, self.total_count, sharpness=_SHARPEST**step) for step in steps.tolist()
-        ]
-        loc, scale = (torch.stack(parts) for parts in zip(*starts, strict=True))
+        """Begin at the mean and the spread of the data; see `Likelihood`."""
+        loc, scale = start(batch, self.total_count, components=self.components)
         flat = torch.cat([torch.zeros_like(loc), loc, scale]).flatten()
         return flat.reshape(self.head.out_shape(self.event_shape))
 

@@ -12,6 +12,7 @@ from pyrovae.numeric import is_count, limit
 
 _LEAST = 0.02  # of all levels: the standard deviation that data without any begin at
 _EDGE = 0.001  # of all levels: as near as the first mean comes to an end
+_BETWEEN = 0.7  # of the variance: the share that is between the components
 _STEPS = 3  # of Newton's method
 
 
@@ -42,24 +43,35 @@ def in_levels(loc: Tensor, raw_scale: Tensor, total_count: int) -> tuple[Tensor,
 
 
 def start(
-    batch: Mapping[str, Tensor], total_count: int, *, sharpness: float = 1.0
+    batch: Mapping[str, Tensor], total_count: int, *, components: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """Return the raw location and scale of a discretised logistic with the mean of the data.
+    """Return the raw locations and scales of discretised logistics with the data's mean together.
 
-    Without the clipping at the ends the mean would be the location. With it the sum over the levels
-    is nearly an integral, which has a closed inverse, and Newton's method does the rest.
+    The means of several are spread evenly about that of the data, so that the mixture is as wide
+    and flat as the levels of pixels are. Without the clipping at the ends a mean would be the
+    location. With it the sum over the levels is nearly an integral, which has a closed inverse, and
+    Newton's method does the rest.
 
     Arguments:
         batch: a batch of data.
         total_count: the highest level, n.
-        sharpness: how many times smaller the scale is than the one of the data's spread.
+        components: how many, K.
+
+    Returns:
+        Both of shape `[K, *event_shape]`.
     """
-    raw_mean = mean_of(batch)
-    variance = mean_of(batch, power=2) - raw_mean.square()
-    mean = raw_mean.clamp(_EDGE * total_count, (1.0 - _EDGE) * total_count)
+    data_mean = mean_of(batch)
+    variance = mean_of(batch, power=2) - data_mean.square()
+    low, high = _EDGE * total_count, (1.0 - _EDGE) * total_count
+    mean = data_mean.clamp(low, high)
     spread = variance.clamp(min=(_LEAST * total_count) ** 2).sqrt()
-    scale = spread * (math.sqrt(3.0) / math.pi) / sharpness
-    loc = _location(mean, scale, total_count)
+    between = _BETWEEN if components > 1 else 0.0
+    farthest = spread * math.sqrt(between * 3.0 * (components - 1) / (components + 1))
+    farthest = torch.minimum(farthest, torch.minimum(mean - low, high - mean))
+    steps = torch.linspace(-1.0, 1.0, components) if components > 1 else torch.zeros(1)
+    steps = steps.to(mean).reshape(-1, *(1,) * mean.dim())
+    scale = (spread * math.sqrt(3.0 * (1.0 - between)) / math.pi).expand(components, *mean.shape)
+    loc = _location(mean + steps * farthest, scale, total_count)
     half = 0.5 * total_count
     return loc / half - 1.0, raw_of(scale / half)
 
