@@ -17,34 +17,25 @@ from torch import Tensor
 
 from pyrovae import likelihoods, posteriors, priors
 from pyrovae.context import Context
-from pyrovae.likelihoods import Bernoulli, Binomial, Mixed, Normal, Standardized
 from pyrovae.likelihoods import (
     Bernoulli,
     Beta,
     Binomial,
+    ContinuousBernoulli,
+    DiscretizedLogistic,
+    DiscretizedLogisticMixture,
     Gamma,
     Laplace,
     LogNormal,
-    Normal,
-    StudentT,
-from pyrovae.likelihoods import (
-    Bernoulli,
-    Binomial,
+    LowRankNormal,
     Mixed,
     NegativeBinomial,
     Normal,
     Ordinal,
     Poisson,
     Standardized,
+    StudentT,
     ZeroInflatedNegativeBinomial,
-from pyrovae.likelihoods import (
-    Bernoulli,
-    Binomial,
-    ContinuousBernoulli,
-    DiscretizedLogistic,
-    DiscretizedLogisticMixture,
-    LowRankNormal,
-    Normal,
 )
 from pyrovae.models import VAE
 from pyrovae.networks import MLP, Conv, Embedding, GatedMLP, ResNet, SetEncoder
@@ -99,7 +90,6 @@ class Case:
     point: bool = False  # whether all mass is on one value, so that there is no density
     sparse: bool = False  # whether some weights are masked, or stand for values no draw is near
     composite: bool = False  # a likelihood of several, whose masks its own file tests
-    interval: tuple[float, float] = (-12.0, 12.0)  # which holds all mass of a number, or nearly
     dependent: bool = False  # whether a likelihood's elements are, so that deletion sums anew
     alone: bool = False  # tested in a file of its own, for it needs more than raw numbers
     line: str = "real"  # how one element of a continuous likelihood is integrated; see measures
@@ -471,6 +461,7 @@ def _counts(part: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 COUNTS = tuple(map(float, range(700)))  # beyond, less than 1e-12 in all rows
 
+
 def _continuous_bernoulli(part: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarray:
     """An exponential variable of rate |l|, cut off at one, measured from the likelier end."""
     away = np.where(raw > 0, 1.0 - x, x)
@@ -581,6 +572,7 @@ LIKELIHOODS: dict[str, Case] = {
     ),
     "Beta network": Case(
         lambda shape=(3,): Beta(shape, concentration="network"), _beta, line="unit"
+    ),
     "Categorical levels": Case(  # there is a prior's row of the name alone
         lambda shape=(3,): likelihoods.Categorical(shape, levels=4),
         _codes,
@@ -614,8 +606,9 @@ LIKELIHOODS: dict[str, Case] = {
         lambda shape=(3,): ZeroInflatedNegativeBinomial(shape, dispersion="network"),
         _counts,
         outcomes=COUNTS,
+    ),
     "ContinuousBernoulli": Case(
-        lambda shape=(3,): ContinuousBernoulli(shape), _continuous_bernoulli, interval=(0.0, 1.0)
+        lambda shape=(3,): ContinuousBernoulli(shape), _continuous_bernoulli, line="unit"
     ),
     "DiscretizedLogistic": Case(
         lambda shape=(3,): DiscretizedLogistic(shape, total_count=5),

@@ -19,10 +19,10 @@ from pyrovae.distributions.gumbel import temperature_of
 from pyrovae.distributions.hyperspherical_uniform import HypersphericalUniform, log_area, unit
 from pyrovae.distributions.incomplete_beta import beta_quantile, incomplete_beta
 from pyrovae.distributions.joined import Joined
+from pyrovae.distributions.low_rank_normal import LowRankNormal
 from pyrovae.distributions.mean_beta import MeanBeta
 from pyrovae.distributions.mean_gamma import MeanGamma
 from pyrovae.distributions.negative_binomial import DispersedNegativeBinomial
-from pyrovae.distributions.low_rank_normal import LowRankNormal
 from pyrovae.distributions.normal_mixture import DiagonalNormalMixture, mixture
 from pyrovae.distributions.one_hot import OneHot, OneHotCodes, StraightThroughOneHot
 from pyrovae.distributions.pathwise_mixture import PathwiseNormalMixture
@@ -48,9 +48,9 @@ __all__ = [
     "Codes",
     "Conditioner",
     "DiagonalNormalMixture",
-    "DispersedNegativeBinomial",
     "DiscretizedLogistic",
     "DiscretizedLogisticMixture",
+    "DispersedNegativeBinomial",
     "EdgeDirichlet",
     "Elementwise",
     "FiniteLogNormal",
@@ -62,10 +62,10 @@ __all__ = [
     "LogPoisson",
     "LogitsBernoulli",
     "LogitsBinomial",
-    "MeanBeta",
-    "MeanGamma",
     "LogitsContinuousBernoulli",
     "LowRankNormal",
+    "MeanBeta",
+    "MeanGamma",
     "OneHot",
     "OneHotCodes",
     "PathwiseNormalMixture",

@@ -3,18 +3,17 @@
 from pyrovae.likelihoods.bernoulli import Bernoulli
 from pyrovae.likelihoods.beta import Beta
 from pyrovae.likelihoods.binomial import Binomial
-from pyrovae.likelihoods.gamma import Gamma
-from pyrovae.likelihoods.laplace import Laplace
 from pyrovae.likelihoods.categorical import Categorical
-from pyrovae.likelihoods.likelihood import Likelihood
-from pyrovae.likelihoods.log_normal import LogNormal
-from pyrovae.likelihoods.mixed import Mixed
-from pyrovae.likelihoods.negative_binomial import NegativeBinomial
 from pyrovae.likelihoods.continuous_bernoulli import ContinuousBernoulli
 from pyrovae.likelihoods.discretized_logistic import DiscretizedLogistic
 from pyrovae.likelihoods.discretized_logistic_mixture import DiscretizedLogisticMixture
+from pyrovae.likelihoods.gamma import Gamma
+from pyrovae.likelihoods.laplace import Laplace
 from pyrovae.likelihoods.likelihood import Likelihood
+from pyrovae.likelihoods.log_normal import LogNormal
 from pyrovae.likelihoods.low_rank_normal import LowRankNormal
+from pyrovae.likelihoods.mixed import Mixed
+from pyrovae.likelihoods.negative_binomial import NegativeBinomial
 from pyrovae.likelihoods.normal import Normal
 from pyrovae.likelihoods.ordinal import Ordinal
 from pyrovae.likelihoods.poisson import Poisson
@@ -26,11 +25,15 @@ __all__ = [
     "Bernoulli",
     "Beta",
     "Binomial",
+    "Categorical",
+    "ContinuousBernoulli",
+    "DiscretizedLogistic",
+    "DiscretizedLogisticMixture",
     "Gamma",
     "Laplace",
-    "Categorical",
     "Likelihood",
     "LogNormal",
+    "LowRankNormal",
     "Mixed",
     "NegativeBinomial",
     "Normal",
@@ -39,11 +42,4 @@ __all__ = [
     "Standardized",
     "StudentT",
     "ZeroInflatedNegativeBinomial",
-    "Binomial",
-    "ContinuousBernoulli",
-    "DiscretizedLogistic",
-    "DiscretizedLogisticMixture",
-    "Likelihood",
-    "LowRankNormal",
-    "Normal",
 ]
