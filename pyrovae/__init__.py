@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         schedules,
         training,
     )
-    from pyrovae.evaluation import evaluate
+    from pyrovae.evaluation import evaluate, impute, score
     from pyrovae.models import VAE
     from pyrovae.saving import load, save
     from pyrovae.training import compile, fit
@@ -49,8 +49,10 @@ _NAMES = {
     "compile": "pyrovae.training",
     "evaluate": "pyrovae.evaluation",
     "fit": "pyrovae.training",
+    "impute": "pyrovae.evaluation",
     "load": "pyrovae.saving",
     "save": "pyrovae.saving",
+    "score": "pyrovae.evaluation",
 }
 
 try:
@@ -79,6 +81,7 @@ __all__ = [
     "evaluate",
     "evaluation",
     "fit",
+    "impute",
     "likelihoods",
     "load",
     "models",
@@ -90,5 +93,6 @@ __all__ = [
     "report",
     "save",
     "schedules",
+    "score",
     "training",
 ]

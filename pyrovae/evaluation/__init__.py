@@ -1,10 +1,14 @@
-"""Evaluation: log p(x) with its errors, the ELBO and its split, what the latents do."""
+"""Evaluation: log p(x) with its errors, the ELBO and its split, what is missing filled in."""
 
-from pyrovae.evaluation.evaluating import evaluate, log_prob
+from pyrovae.evaluation.evaluating import evaluate
+from pyrovae.evaluation.imputation import Imputation
+from pyrovae.evaluation.imputing import impute
 from pyrovae.evaluation.result import Evaluation
+from pyrovae.evaluation.scores import Scores, log_prob, score
 
 __all__ = [
     "Evaluation",
     "evaluate",
     "log_prob",
 ]
+__all__ = ["Evaluation", "Imputation", "Scores", "evaluate", "impute", "log_prob", "score"]

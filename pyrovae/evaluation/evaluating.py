@@ -9,13 +9,13 @@ from pyro.distributions import MaskedDistribution
 from torch import Tensor
 
 from pyrovae.compiling import Compile, check_compile
-from pyrovae.data import DataLike, Source, as_data
+from pyrovae.data import DataLike
+from pyrovae.evaluation.asked import check_count, check_seed, held_out
 from pyrovae.evaluation.importance import Sampler, Weights, device_of, evaluating
 from pyrovae.evaluation.memory import within_memory
 from pyrovae.evaluation.result import Evaluation
 from pyrovae.evaluation.scoring import scoring
 from pyrovae.models import Pair, Programs
-from pyrovae.numeric import is_count, is_seed, limit
 from pyrovae.objectives import Terms
 from pyrovae.scopes import random_state
 
@@ -68,14 +68,11 @@ def evaluate(
         >>> result.elbo <= result.log_prob
         True
     """
-    _check_count("samples", samples)
-    _check_seed(seed)
+    check_count("samples", samples)
+    check_seed(seed)
     check_compile(compile)
     pair = Pair(model)
-    held = data.load().test if isinstance(data, Source) else data
-    if held is None and data is not None:
-        raise ValueError(f"{data!r} keeps no test split: give it test=..., or give data")
-    split = as_data(held)  # which says what to do about None
+    split = held_out(data)
     device = device_of(pair)
 
     score = scoring(pair, compile, draws=len(split) * samples if split.sized else None)
@@ -108,50 +105,6 @@ def evaluate(
             stacklevel=2,
         )
     return result
-
-
-def log_prob(
-    model: Programs,
-    x: DataLike,
-    *,
-    samples: int = 1000,
-    seed: int = 0,
-    compile: Compile = "auto",
-) -> Tensor:
-    """Return the importance-sampled log p(x) of each datum in nats, of shape `[batch]`.
-
-    Arguments:
-        model: a model, or a tuple `(model, guide)` of Pyro programs.
-        x: a tensor of shape `[batch, *event_shape]`, or a dict of tensors with "x".
-        samples: how many draws of the posterior each datum gets.
-        seed: seeds the draws.
-        compile: as of `evaluate`.
-
-    Raises:
-        ValueError: the number of samples is not positive, the seed is negative, or the data cannot
-            be scored.
-    """
-    _check_count("samples", samples)
-    _check_seed(seed)
-    check_compile(compile)
-    pair = Pair(model)
-    data = as_data(x)
-    device = device_of(pair)
-
-    score = scoring(pair, compile, draws=len(data) * samples if data.sized else None)
-
-    def estimated(budget: int) -> list[Tensor]:
-        with random_state(seed, device=device), evaluating(pair):
-            probe = next(data.batches(batch_size=_PROBED_ROWS, device=device))
-            pair.check(probe)
-            sampler = Sampler(pair, probe, samples=samples, budget=budget, score=score)
-            parts = []
-            for batch in data.batches(batch_size=sampler.batch_size, device=device):
-                pair.check(batch)
-                parts.append(sampler.weights(batch)[0].log_prob)
-        return parts
-
-    return torch.cat(within_memory(estimated)).to(torch.get_default_dtype())
 
 
 class _Summary:
@@ -255,13 +208,3 @@ def _counted_elements(terms: Terms) -> int | None:
             return None
         elements += distribution.event_shape.numel()
     return elements or None
-
-
-def _check_count(name: str, value: int) -> None:
-    if not is_count(value):
-        raise ValueError(f"{name} expects a positive integer{limit(value)}; got {value!r}")
-
-
-def _check_seed(seed: int | None) -> None:
-    if seed is not None and not is_seed(seed):
-        raise ValueError(f"seed expects an integer from 0 to 2**63 - 1; got {seed!r}")

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -113,6 +114,19 @@ class Likelihood(Declared, nn.Module, ABC):
                     f"each element; take those of draws"
                 )
             raise ValueError(message)
+
+    def given(self, raw: Tensor, x: Tensor, context: Context) -> TorchDistributionMixin:
+        """Return `p(x' | z, x_known)`, which the missing entries of x follow.
+
+        Elements that are independent given z follow `p(x | z)`; a likelihood whose elements are not
+        returns the conditional distribution instead. What it says of the known ones is not read.
+
+        Arguments:
+            raw: the decoder's output, of shape `[*batch, *head.out_shape(event_shape)]`.
+            x: the data, of a shape that broadcasts with `[*batch, *event_shape]`.
+            context: what else is known, `observed` among it.
+        """
+        return self(raw, replace(context, observed=None))
 
     def remedy(self) -> str:
         """Return what to do with data outside the support, for the error that says so."""
