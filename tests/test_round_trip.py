@@ -226,6 +226,9 @@ CASES: dict[str, tuple[str, Any]] = {
     "data TorchvisionImages": (
         "--data KMNIST --data.root . --data.size 6 --data.valid 8",
         data.TorchvisionImages("KMNIST", root=".", size=6, valid=8)),
+    "data Hidden": ("--data Hidden --data.share 0.25 --data.seed 5 --data.source Arrays "
+                    "--data.source.path bits.npz",
+                    data.Hidden(data.Arrays("bits.npz"), share=0.25, seed=5)),
     "encoder Conv": (
         "--data images/ --data.size 8 --model.encoder Conv --model.encoder.channels [3] "
         "--model.encoder.hidden 5 --model.encoder.activation elu",

@@ -9,6 +9,7 @@ from pyrovae.data.base import Data
 from pyrovae.data.conversion import DataLike, as_data
 from pyrovae.data.datasets import DatasetData
 from pyrovae.data.digits import Digits
+from pyrovae.data.hidden import Hidden, HiddenData
 from pyrovae.data.image_folder import ImageFolder
 from pyrovae.data.mapped import MappedData
 from pyrovae.data.mnist import MNIST, FashionMNIST
@@ -29,6 +30,8 @@ __all__ = [
     "DatasetData",
     "Digits",
     "FashionMNIST",
+    "Hidden",
+    "HiddenData",
     "ImageFolder",
     "MappedData",
     "Source",

@@ -95,9 +95,14 @@ class Resampled:
             return
         share = behind(self._share, event_dim)
         apart = here - self._mean
-        self._mean = torch.where(share > 0, self._mean + share * apart, self._mean)
         merged = (1 - share) * self._square + share * square + share * (1 - share) * apart.square()
-        self._square = torch.where(share > 0, merged, self._square)
+        for name, with_both, alone in (
+            ("_mean", self._mean + share * apart, here),
+            ("_square", merged, square),
+        ):
+            before = getattr(self, name)  # no share of infinity, here or before, is nothing
+            some = torch.where(share < 1, with_both, alone)
+            setattr(self, name, torch.where(share > 0, some, before))
 
     def mean_and_spread(self) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of x of each datum, `[batch, *event_shape]`."""
