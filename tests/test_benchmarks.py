@@ -13,8 +13,9 @@ import torch
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = ("step", "epoch", "quality", "guard", "startup", "scaling", "evaluate")
-SCRIPTS += ("processes", "memory", "priors", "hyperspherical", "all", "_ways", "_timing")
-RESULTS = {"priors", "hyperspherical"}  # which train for long, and are run by hand
+SCRIPTS += ("processes", "memory", "priors", "hyperspherical", "imputing", "all", "_ways")
+SCRIPTS += ("_timing",)
+RESULTS = {"priors", "hyperspherical", "imputing"}  # which train for long, and are run by hand
 EPOCH_ROWS = {"ours, first", "ours", "Pyro by hand"}
 
 
@@ -188,6 +189,7 @@ def test_a_number_of_repeats_below_one_is_refused(
         ("scaling", ["An epoch of fit in memory", "A stream made on the way"]),
         ("memory", ["bytes a datum", "BernoulliCode"]),
         ("priors", ["2 seeds", "StandardNormal", "VampPrior"]),
+        ("imputing", ["50% of the pixels hidden", "pixel means", "imputed mean"]),
         ("evaluate", ["Evaluation, 20-16-4, 30 images", "share of that rate", "MiB above"]),
         pytest.param(
             "processes",

@@ -6,6 +6,8 @@ Each has `run(words)`, and each but `train` has `parser()`, from which shells le
 VERBS = {
     "train": "train a model, evaluate it on held-out data and keep both in a run folder",
     "evaluate": "estimate log p(x) of a run's model on held-out data",
+    "score": "estimate log p(x) of each datum with its error, the least likely first if asked",
+    "impute": "fill in the missing entries of data, several times over",
     "sample": "draw data from a run's model",
     "reconstruct": "put data beside what a run's model makes of them",
     "encode": "write the latents of data as a table or as arrays",

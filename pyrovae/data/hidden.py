@@ -80,14 +80,15 @@ class Hidden(Source):
         return self.source.classes
 
     def load(self) -> Splits:
-        splits = self.source.load()
-        hidden = [
-            None
-            if split is None
-            else HiddenData(split, share=self.share, seed=self.seed, stream=number)
-            for number, split in enumerate(splits)
-        ]
-        return Splits(*hidden)  # type: ignore[arg-type]  (the first is never None)
+        def hidden(split: Data, stream: int) -> Data:
+            return HiddenData(split, share=self.share, seed=self.seed, stream=stream)
+
+        train, valid, test = self.source.load()
+        return Splits(
+            train=hidden(train, 0),
+            valid=None if valid is None else hidden(valid, 1),
+            test=None if test is None else hidden(test, 2),
+        )
 
 
 class HiddenData(Data):

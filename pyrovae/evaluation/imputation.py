@@ -1,5 +1,7 @@
 """Imputation: missing entries filled in, several times over and by their means."""
 
+import math
+import warnings
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -8,7 +10,9 @@ from torch import Tensor
 
 from pyrovae.numeric import is_finite
 
-FEW = 20  # effective samples, below which too few z stand for p(z | x_known)
+_FEW = 20  # effective samples, below which too few z stand for p(z | x_known)
+_WARNED = 0.01  # of the data may have so few before that is said
+_ROUNDING = 1e-6  # of a place among the draws
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +76,11 @@ class Imputation:
             raise ValueError(f"quantile expects a probability between 0 and 1; got {probability!r}")
         count = len(self.draws)
         place = probability * (count + 1) - 1.0
-        place = round(place) if abs(place - round(place)) < 1e-6 else place
+        place = round(place) if abs(place - round(place)) < _ROUNDING else place
         if not 0.0 <= place <= count - 1:
-            least = -int(-1.0 / min(probability, 1.0 - probability) // 1) - 1
+            least = least_draws(min(probability, 1.0 - probability))
             raise ValueError(
-                f"the quantile {probability} needs at least {least} draws; got {count}"
+                f"the quantile {probability:g} needs at least {least} draws; got {count}"
             )
         below = int(place)
         ordered = self.draws.sort(0).values
@@ -102,7 +106,7 @@ class Imputation:
     @property
     def poor(self) -> Tensor:
         """Which data have too few effective samples to go by, of shape `[N]`, boolean."""
-        return ~(self.ess >= min(FEW, self.samples / 5))
+        return ~(self.ess >= _few(self.samples))
 
     def to_dict(self) -> dict[str, Any]:
         """Return all tensors by name."""
@@ -128,3 +132,56 @@ def joined(parts: list[Imputation]) -> Imputation:
     codes = torch.stack([part.codes for part in parts]).any(0)
     draws = torch.cat([part.draws for part in parts], 1)
     return Imputation(draws=draws, codes=codes, samples=parts[0].samples, **tensors)
+
+
+def least_draws(tail: float) -> int:
+    """Return how many draws there must be for a quantile that leaves this tail.
+
+    Example:
+        >>> least_draws(0.05)
+        19
+    """
+    return max(1, math.ceil(1.0 / tail - 1.0 - _ROUNDING))
+
+
+@dataclass
+class Tally:
+    """What was imputed so far, and with what weights.
+
+    Arguments:
+        data: how many data.
+        holes: how many of their entries were missing.
+        poor: how many data had poor weights.
+        smallest: the smallest effective sample size.
+        samples: the number of draws of z for each datum.
+    """
+
+    data: int = 0
+    holes: int = 0
+    poor: int = 0
+    smallest: float = math.inf
+    samples: int = 0
+
+    def add(self, made: Imputation) -> None:
+        """Count an imputation."""
+        self.data += len(made.ess)
+        self.holes += int(made.missing.sum())
+        self.poor += int(made.poor.sum())
+        self.smallest = min(self.smallest, float(made.ess.nan_to_num(nan=0.0).min()))
+        self.samples = made.samples
+
+    def warn(self, *, stacklevel: int = 2) -> None:
+        """Warn where the weights of too many data are poor."""
+        if self.poor > _WARNED * self.data:
+            warnings.warn(
+                f"poor importance weights: {self.poor} of {self.data} data have fewer than "
+                f"{_few(self.samples):g} effective samples of {self.samples}, the fewest "
+                f"{self.smallest:.1f}, so that few z stand for p(z | x_known): imputed means are "
+                f"rough, and draws too much alike; more samples help, or a posterior that comes "
+                f"closer, such as one that was trained on data with as many holes",
+                stacklevel=stacklevel + 1,
+            )
+
+
+def _few(samples: int) -> float:
+    return min(_FEW, samples / 5)

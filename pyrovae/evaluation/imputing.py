@@ -4,7 +4,6 @@
 q(z | x_known), weighed by `p(x_known, z) / q(z | x_known)`, stand for the latter.
 """
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +14,7 @@ from pyrovae.context import Context
 from pyrovae.data import Data, DataLike
 from pyrovae.evaluation.asked import check_count, check_seed, held_out
 from pyrovae.evaluation.importance import Batch, Sampler, device_of, evaluating
-from pyrovae.evaluation.imputation import FEW, Imputation, joined
+from pyrovae.evaluation.imputation import Imputation, Tally, joined
 from pyrovae.evaluation.memory import BUDGET, IN_CACHE, rows_within, within_memory
 from pyrovae.evaluation.resampling import Resampled
 from pyrovae.models import VAE, Pair
@@ -24,7 +23,6 @@ from pyrovae.scopes import random_state
 _BYTES = 8  # of a number, at most
 _BESIDE = 6  # tensors of the size of x beside the draws
 _LOOKS = 4  # at p(x | z), to find out which elements are codes
-_WARNED = 0.01  # of the data may be poor before that is said
 
 
 def impute(
@@ -80,11 +78,13 @@ def impute(
 
     def made(budget: int) -> list[Imputation]:
         with random_state(seed, device=device_of(pair)), evaluating(pair):
-            return list(imputed(pair, split, draws=draws, samples=samples, budget=budget))
+            parts = imputed(pair, split, draws=draws, samples=samples, budget=budget)
+            return [part for part, _ in parts]
 
     result = joined(within_memory(made))
-    smallest = float(result.ess.nan_to_num(nan=0.0).min())
-    warn_of_poor(int(result.poor.sum()), smallest, data=len(result.ess), samples=samples)
+    tally = Tally()
+    tally.add(result)
+    tally.warn(stacklevel=3)
     return result
 
 
@@ -110,8 +110,8 @@ def imputing(model: VAE, data: Data) -> Pair:
 
 def imputed(
     pair: Pair, data: Data, *, draws: int, samples: int, budget: int = BUDGET
-) -> Iterator[Imputation]:
-    """Yield the imputation of one batch after the other.
+) -> Iterator[tuple[Imputation, Batch]]:
+    """Yield the imputation of one batch after the other, and the batch.
 
     It draws from torch's random state, and expects to run under `evaluating`.
 
@@ -128,7 +128,7 @@ def imputed(
     imputer = Imputer(pair, probe, draws=draws, samples=samples, budget=budget)
     for batch in data.batches(batch_size=imputer.batch_size, device=device):
         pair.check(batch)
-        yield imputer(batch)
+        yield imputer(batch), batch
 
 
 class Imputer:
@@ -233,23 +233,3 @@ class Imputer:
             for some in z.split(max(1, self.rows // len(x)))
         ]
         return torch.cat(parts)
-
-
-def warn_of_poor(poor: int, ess: float, *, data: int, samples: int) -> None:
-    """Warn where the weights of too many data are poor.
-
-    Arguments:
-        poor: how many data have poor weights.
-        ess: the smallest effective sample size.
-        data: how many data there are.
-        samples: the number of draws of each.
-    """
-    if poor > _WARNED * data:
-        warnings.warn(
-            f"poor importance weights: {poor} of {data} data have an effective sample size below "
-            f"{min(FEW, samples / 5):g} of {samples}, the smallest {ess:.1f}, so that few z stand "
-            f"for p(z | x_known): imputed means are rough, and draws too much alike; more samples "
-            f"help, or a posterior that comes closer, such as one that was trained on data with "
-            f"as many holes",
-            stacklevel=3,
-        )
