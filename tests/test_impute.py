@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyro.distributions as dist
 import pytest
 import torch
 from cases import LIKELIHOODS, data_for, randomized, small_vae
@@ -18,8 +19,8 @@ from pyrovae.evaluation import Imputation, evaluate, impute, log_prob, score
 from pyrovae.evaluation import imputing as imputing_module
 from pyrovae.evaluation.memory import _Sizes
 from pyrovae.evaluation.resampling import Resampled
-from pyrovae.heads import raw_of
-from pyrovae.likelihoods import Normal
+from pyrovae.heads import Head, raw_of
+from pyrovae.likelihoods import Likelihood, Mixed, Normal, Standardized
 from pyrovae.networks import MLP
 from pyrovae.posteriors import MeanFieldNormal
 from pyrovae.priors import StandardNormal
@@ -196,6 +197,130 @@ def test_codes_are_averaged_exactly() -> None:
     spread = (square - mean.square()).sqrt()
     torch.testing.assert_close(made.spread[~observed], spread[~observed], rtol=1e-4, atol=1e-5)
     assert made.ess.tolist() == [7.0] * len(x)
+
+
+NOISE = torch.tensor([[1.0, 0.8, -0.3], [0.8, 1.5, 0.2], [-0.3, 0.2, 0.7]])
+
+
+class Correlated(Likelihood):
+    """Three numbers whose noise is correlated, so that missing ones hang on known ones given z."""
+
+    head = Head(loc=1)
+    event_shape = (3,)
+
+    def forward(self, raw: Tensor, context: Context) -> Any:
+        known = torch.ones(3) if context.observed is None else context.observed.to(raw)
+        outer = known.unsqueeze(-1) * known.unsqueeze(-2)
+        # in place of missing ones, of the density one at zero
+        alone = torch.diag_embed((1.0 - known) / (2 * math.pi))
+        normal = dist.MultivariateNormal(torch.zeros(3), NOISE * outer + alone)
+        return Masked(raw, normal, known)
+
+    def given(self, raw: Tensor, x: Tensor, context: Context) -> Any:
+        known = context.observed.to(raw)
+        outer = known.unsqueeze(-1) * known.unsqueeze(-2)
+        inverse = torch.linalg.inv(NOISE * outer + torch.diag_embed(1.0 - known)) * outer
+        cross = NOISE * (1.0 - known).unsqueeze(-1)
+        apart = (known * (x - raw)).unsqueeze(-1)
+        loc = raw + (cross @ inverse @ apart).squeeze(-1)
+        rest = NOISE - cross @ inverse @ cross.mT
+        lost = (1.0 - known).unsqueeze(-1) * (1.0 - known).unsqueeze(-2)
+        return dist.MultivariateNormal(loc, rest * lost + torch.diag_embed(known))
+
+
+class Masked(dist.TorchDistribution):
+    """The normal noise about a mean, of which the known entries are scored."""
+
+    def __init__(self, loc: Tensor, noise: Any, known: Tensor) -> None:
+        self.loc, self.noise, self.known = loc, noise, known
+        super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return self.noise.log_prob(self.known * (value - self.loc))
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        return self.loc + self.noise.sample(self.loc.shape[:-1])
+
+    @property
+    def support(self) -> Any:
+        return self.noise.support
+
+
+def test_dependent_elements_are_imputed_given_the_known_ones() -> None:
+    """x ~ N(0, w w' + C); a posterior as wide as the prior, and 6 standard errors again."""
+    weight = torch.tensor([1.0, -0.5, 2.0])
+    vae = pyrovae.VAE(
+        prior=StandardNormal(1),
+        likelihood=Correlated(),
+        posterior=MeanFieldNormal(),
+        encoder=MLP(()),
+        decoder=MLP(()),
+    )
+    with torch.no_grad():
+        for parameter in vae.parameters():
+            parameter.zero_()
+        vae.decoder_network.network[1].weight.copy_(weight.unsqueeze(-1))
+    generator = torch.Generator().manual_seed(2)
+    whole = torch.outer(weight, weight) + NOISE
+    factor = torch.linalg.cholesky(whole)
+    x = torch.randn(60, 3, generator=generator) @ factor.T
+    observed = torch.tensor([[True, False, True], [False, True, False], [True, True, False]])
+    observed = observed.repeat(20, 1)
+    made = impute(vae, {"x": x, "observed": observed}, draws=400, samples=4000)
+    error = 0.0
+    for row, known in enumerate(observed):
+        gain = whole[~known][:, known] @ torch.linalg.inv(whole[known][:, known])
+        mean = gain @ x[row, known]
+        spread = (whole[~known][:, ~known] - gain @ whole[known][:, ~known]).diagonal().sqrt()
+        allowed = 6 * spread / made.ess[row].sqrt()
+        assert ((made.mean[row, ~known] - mean).abs() <= allowed).all()
+        torch.testing.assert_close(made.spread[row, ~known], spread, rtol=0.15, atol=0.0)
+        apart = (made.draws[:, row][:, ~known].mean(0) - mean) / spread
+        error = max(error, float(apart.abs().max()))
+    assert error < 6 / 400**0.5 + 0.1
+
+
+class Codes(Likelihood):
+    """One code of four, that has no mean."""
+
+    head = Head(logits=4)
+    event_shape = (1,)
+
+    def forward(self, raw: Tensor, context: Context) -> Any:
+        logits = raw.reshape(*raw.shape[:-1], 1, 4)
+        return self.over_elements(Coded(logits=logits), context)
+
+    def typical(self, x_given_z: Any) -> Tensor:
+        return x_given_z.base_dist.logits.argmax(-1).to(torch.get_default_dtype())
+
+
+class Coded(dist.Categorical):
+    @property
+    def mean(self) -> Tensor:
+        raise NotImplementedError
+
+
+@QUIET
+def test_codes_among_numbers_are_filled_by_the_commonest_draw() -> None:
+    numbers = Standardized(Normal((2,)))
+    vae = randomized(small_vae(likelihood=Mixed((numbers, Codes())), shape=(3,)))
+    numbers.centre.copy_(torch.tensor([1e3, 0.0]))
+    numbers.spread.copy_(torch.tensor([10.0, 0.1]))
+    x = torch.tensor([[1e3, 0.1, 2.0], [1010.0, 0.0, 0.0], [990.0, -0.1, 3.0]])
+    observed = torch.tensor([[True, False, False], [False, True, True], [False, False, False]])
+    made = impute(vae, {"x": x, "observed": observed}, draws=30, samples=200)
+    assert made.codes.tolist() == [False, False, True]
+    assert made.mean[~observed].isnan().tolist() == [False, True, False, False, False, True]
+    assert made.spread[:, 0].tolist()[1] > 5.0
+    assert 0.05 < float(made.spread[0, 1]) < 1.0
+    for row in (0, 2):
+        values, counts = made.draws[:, row, 2].unique(return_counts=True)
+        assert counts[values == made.filled[row, 2]] == counts.max()
+    assert torch.equal(made.filled[observed], x[observed])
 
 
 # ------------------------------------------------------------------------------- what it may touch
