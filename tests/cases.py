@@ -37,6 +37,7 @@ from pyrovae.likelihoods import (
     StudentT,
     ZeroInflatedNegativeBinomial,
 )
+from pyrovae.likelihoods import Bernoulli, Binomial, Multinomial, Normal
 from pyrovae.models import VAE
 from pyrovae.networks import MLP, Conv, Embedding, GatedMLP, ResNet, SetEncoder
 from pyrovae.objectives import ELBO, IWAE
@@ -84,6 +85,8 @@ class Case:
     oracle: Callable[..., np.ndarray] | None = None
     # of one element of a likelihood, where discrete: all, or all but 1e-12 of them
     outcomes: tuple[float, ...] | None = None
+    outcomes: tuple[float, ...] | None = None  # of one element of a likelihood, where discrete
+    total: int | None = None  # of all elements, where the family is one given their sum
     kind: str = "vectors"  # of z; see pyrovae.models.fitting
     fits: str = ""
     sizes: tuple[int, ...] = (1, 2, 3)  # of one z, which the contract looks at
@@ -507,6 +510,13 @@ def _low_rank_likelihood(part: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarra
     return scores
 
 
+def _multinomial(likelihood: Any, raw: np.ndarray, x: np.ndarray) -> np.ndarray:
+    dims = tuple(range(-len(likelihood.event_shape), 0))
+    x, p = np.broadcast_arrays(x, special.softmax(raw, axis=dims))
+    x, p = (v.reshape(*v.shape[: dims[0]], -1) for v in (x, p))
+    return stats.multinomial.logpmf(x, x.sum(-1), p)
+
+
 LIKELIHOODS: dict[str, Case] = {
     "Bernoulli": Case(
         lambda shape=(3,): Bernoulli(shape),
@@ -622,6 +632,14 @@ LIKELIHOODS: dict[str, Case] = {
     ),
     "LowRankNormal likelihood": Case(  # there is a posterior's row of the name alone
         lambda shape=(3,): LowRankNormal(shape), _low_rank_likelihood, dependent=True
+    "Multinomial": Case(
+        lambda shape=(3,): Multinomial(shape, total=5),
+        _multinomial,
+        outcomes=(0.0, 1.0, 2.0, 3.0, 4.0, 5.0),
+        total=5,
+    ),
+    "Multinomial data": Case(  # before it has seen any: one count
+        lambda shape=(3,): Multinomial(shape), _multinomial, outcomes=(0.0, 1.0), total=1
     ),
 }
 

@@ -92,6 +92,9 @@ CASES: dict[str, tuple[str, Any]] = {
     "likelihood LowRankNormal": (
         "--model.likelihood LowRankNormal --model.likelihood.rank 3",
         likelihoods.LowRankNormal((6,), rank=3)),
+    "likelihood Multinomial": (
+        "--model.likelihood Multinomial --model.likelihood.total 7",
+        likelihoods.Multinomial((6,), total=7)),
     "posterior MeanFieldNormal": ("--model.posterior MeanFieldNormal",
                                   posteriors.MeanFieldNormal()),
     "posterior FullRankNormal": ("--model.posterior FullRankNormal", posteriors.FullRankNormal()),

@@ -23,6 +23,7 @@ from pyrovae.distributions.low_rank_normal import LowRankNormal
 from pyrovae.distributions.mean_beta import MeanBeta
 from pyrovae.distributions.mean_gamma import MeanGamma
 from pyrovae.distributions.negative_binomial import DispersedNegativeBinomial
+from pyrovae.distributions.logits_multinomial import LogitsMultinomial
 from pyrovae.distributions.normal_mixture import DiagonalNormalMixture, mixture
 from pyrovae.distributions.one_hot import OneHot, OneHotCodes, StraightThroughOneHot
 from pyrovae.distributions.pathwise_mixture import PathwiseNormalMixture
@@ -66,6 +67,7 @@ __all__ = [
     "LowRankNormal",
     "MeanBeta",
     "MeanGamma",
+    "LogitsMultinomial",
     "OneHot",
     "OneHotCodes",
     "PathwiseNormalMixture",

@@ -198,7 +198,7 @@ def _counted_elements(terms: Terms) -> int | None:
         distribution: Any = site.model
         base = distribution
         while base is not None:
-            if isinstance(base, MaskedDistribution):
+            if isinstance(base, MaskedDistribution) or getattr(base, "observed", None) is not None:
                 return None
             base = getattr(base, "base_dist", None)
         try:

@@ -14,6 +14,7 @@ from pyrovae.likelihoods.log_normal import LogNormal
 from pyrovae.likelihoods.low_rank_normal import LowRankNormal
 from pyrovae.likelihoods.mixed import Mixed
 from pyrovae.likelihoods.negative_binomial import NegativeBinomial
+from pyrovae.likelihoods.multinomial import Multinomial
 from pyrovae.likelihoods.normal import Normal
 from pyrovae.likelihoods.ordinal import Ordinal
 from pyrovae.likelihoods.poisson import Poisson
@@ -42,4 +43,8 @@ __all__ = [
     "Standardized",
     "StudentT",
     "ZeroInflatedNegativeBinomial",
+    "Binomial",
+    "Likelihood",
+    "Multinomial",
+    "Normal",
 ]
