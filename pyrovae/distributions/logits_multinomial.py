@@ -23,7 +23,7 @@ class LogitsMultinomial(TorchDistribution):
     halves of the elements, halves of halves, and so on, so its cost does not grow with the total;
     a total between two integers is drawn as one of them, so that its mean is exact.
 
-    It differs from `pyro.distributions.Multinomial` in the totals of draws, in the events of several
+    It differs from `pyro.distributions.Multinomial` in the totals of draws, in events of several
     dimensions, in the mask, and in that no probability underflows to a logarithm of zero.
 
     Arguments:
