@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from catalogue import Capture, Stage, case, refused, stage
 from PIL import Image
+from scipy.sparse import csr_matrix, save_npz
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(60, 3))
@@ -114,6 +115,11 @@ STAGES: dict[str, Stage] = {
     "hot_y.npz": arrays(x=ROWS, y=np.eye(60, dtype=int)),
     "mask.npz": arrays(x=ROWS, observed=np.ones((60, 2), bool)),
     "number_mask.npz": arrays(x=ROWS, observed=np.ones((60, 3), int)),
+    "outside.npz": lambda path: np.savez(
+        path, format="csr", shape=(3, 2), data=[1], indices=[9], indptr=[0, 1, 1, 1]
+    ),
+    "share.npz": lambda path: save_npz(path, csr_matrix(ROWS)),
+    "dense.mtx": text("%%MatrixMarket matrix array real general\n1 1\n1\n"),
     "table.csv": text("a,b\n1,2\n"),
     "file": text("x"),
     "folder": lambda path: path.mkdir(),
@@ -158,6 +164,10 @@ FILES = [
     case("train --data hot_y.npz", "(60, 60)", "y.argmax(-1)"),
     case("train --data mask.npz", "(60, 2)", "the shape of x, (60, 3)"),
     case("train --data number_mask.npz", "int64", "convert it with observed.bool()"),
+    case("train --data outside.npz", "outside.npz is no sound .npz file", "must be < 2"),
+    case("train --data share.npz", "share.npz: expected counts", "a dense .npy file"),
+    case("train --data dense.mtx", "dense.mtx is no sound .mtx file", "matrix coordinate"),
+    case("train --data far.svm", "there is no file far.svm", "check the path"),
     case("train --data table.csv", "'table.csv'", ".npy or .npz file"),
     case("train --data ./table.csv", "table.csv is a file", ".npy and .npz files"),
     case("train --data file", "'file'", "digits, mnist, fashion-mnist"),

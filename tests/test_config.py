@@ -33,6 +33,7 @@ from pyrovae.data import (
     Digits,
     FashionMNIST,
     ImageFolder,
+    SparseCounts,
     TorchvisionImages,
     ToUnit,
 )
@@ -56,6 +57,7 @@ PARTS = [
     MNIST(root="/nowhere", binarize="none"),
     FashionMNIST(valid=1),
     Arrays("no: 'such'\nfile.npz", valid=0.25, key="1e-3"),
+    SparseCounts("no: 'such'.mtx", vocabulary="words: all.txt", test=0.5),
     TorchvisionImages("EMNIST", size=8, options={"split": "letters", "train": True}),
     ImageFolder("no: 'such' folder/", size=(32, 48), channels=3, binarize="fixed"),
 ]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 from PIL import Image
 
 from pyrovae import data, likelihoods, networks, objectives, posteriors, priors, schedules
@@ -217,6 +218,9 @@ CASES: dict[str, tuple[str, Any]] = {
                    schedules.Cycle(0.2, 0.8, period=6, fraction=0.4)),
     "data Arrays": ("--data bits.npz --data.valid 4 --data.test 0.2 --data.seed 3",
                     data.Arrays("bits.npz", valid=4, test=0.2, seed=3)),
+    "data SparseCounts": (
+        "--data words.npz --data.valid 4 --data.seed 3 --data.vocabulary words.txt",
+        data.SparseCounts("words.npz", valid=4, seed=3, vocabulary="words.txt")),
     "data Digits": ("--data digits --data.valid 1500 --data.test 200 --data.seed 1",
                     data.Digits(valid=1500, test=200, seed=1)),
     "data MNIST": ("--data mnist --data.root . --data.binarize fixed --data.valid 8 --data.seed 2",
@@ -260,6 +264,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     generator = np.random.default_rng(0)
     np.savez(folder / "shares.npz", x=np.random.default_rng(1).uniform(0.1, 0.9, size=(30, 6)))
     np.savez(folder / "bits.npz", x=generator.integers(0, 2, size=(30, 6)).astype(np.uint8))
+    words = generator.poisson(1.0, size=(30, 6))
+    scipy.sparse.save_npz(folder / "words.npz", scipy.sparse.csr_matrix(words))
+    (folder / "words.txt").write_text("".join(f"{word}\n" for word in "abcdef"))
     (folder / "images").mkdir()
     for number in range(20):
         pixels = generator.integers(0, 256, size=(8, 8), dtype=np.uint8)

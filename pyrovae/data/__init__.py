@@ -15,6 +15,8 @@ from pyrovae.data.mapped import MappedData
 from pyrovae.data.mnist import MNIST, FashionMNIST
 from pyrovae.data.shorthand import NAMES, load, source_for
 from pyrovae.data.source import Source, Splits, Suggestion
+from pyrovae.data.sparse import SparseData
+from pyrovae.data.sparse_counts import SparseCounts
 from pyrovae.data.tensors import TensorData
 from pyrovae.data.torchvision_images import TorchvisionImages
 from pyrovae.data.torchvision_import import torchvision
@@ -35,6 +37,8 @@ __all__ = [
     "ImageFolder",
     "MappedData",
     "Source",
+    "SparseCounts",
+    "SparseData",
     "Splits",
     "Suggestion",
     "TensorData",

@@ -2,6 +2,7 @@
 
 import zipfile
 import zlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -63,19 +64,45 @@ def read_shape(path: Path, key: str) -> tuple[int, ...]:
     with _open(path) as file:
         if path.suffix.lower() == ".npy":
             return _head(path, file)
-        with _archive(path, file) as archive:
-            _check_key(path, archive, key)
-            with archive.open(f"{key}.npy") as member:
-                return _head(path, member)
+        with _archive(path, file) as archive, _opened(path, archive, key) as member:
+            return _head(path, member)
+
+
+def names_in(path: Path) -> tuple[str, ...]:
+    """Return what the arrays of an `.npz` are called; nothing where it cannot be opened as one."""
+    try:
+        path = path.expanduser()
+        if not path.is_file():  # a pipe would be waited for
+            return ()
+        with zipfile.ZipFile(path) as archive:
+            return tuple(_held(archive))
+    except (OSError, RuntimeError, ValueError, zipfile.BadZipFile):
+        return ()
+
+
+def read_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray[Any, Any]]:
+    """Return arrays of an `.npz` by their names.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is not what its name says, holds Python objects, or lacks one of them.
+    """
+    with _open(path) as file, _archive(path, file) as archive:
+        return {name: _member(path, archive, name) for name in names}
+
+
+def require_file(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
+    """Raise where there is no such file, naming one beside it that may have been meant."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; expected a {' or '.join(suffixes)} file")
+    if not path.is_file():
+        beside = [str(file) for file in path.parent.glob("*") if file.suffix.lower() in suffixes]
+        hint = nearest(path, beside) or f": check the path, seen from {Path.cwd()}"
+        raise FileNotFoundError(f"there is no file {path}{hint}")
 
 
 def _open(path: Path) -> IO[bytes]:
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; expected a {' or '.join(SUFFIXES)} file")
-    if not path.is_file():
-        beside = [str(file) for file in path.parent.glob("*") if file.suffix.lower() in SUFFIXES]
-        hint = nearest(path, beside) or f": check the path, seen from {Path.cwd()}"
-        raise FileNotFoundError(f"there is no file {path}{hint}")
+    require_file(path)
     return path.open("rb")
 
 
@@ -101,15 +128,23 @@ def _check_key(path: Path, archive: zipfile.ZipFile, key: str) -> None:
 
 
 def _member(path: Path, archive: zipfile.ZipFile, key: str) -> np.ndarray[Any, Any]:
-    _check_key(path, archive, key)
-    with archive.open(f"{key}.npy") as member:
+    with _opened(path, archive, key) as member:
         return _array(path, member)
+
+
+def _opened(path: Path, archive: zipfile.ZipFile, key: str) -> IO[bytes]:
+    """Return an array of an archive, opened; encrypted or packed in an unknown way it is none."""
+    _check_key(path, archive, key)
+    try:
+        return archive.open(f"{key}.npy")
+    except (OSError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(_unsound(path, error)) from error
 
 
 def _array(path: Path, file: IO[bytes]) -> np.ndarray[Any, Any]:
     try:
         array: np.ndarray[Any, Any] = np.lib.format.read_array(file, allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(_unsound(path, error)) from error
     return array
 
@@ -121,7 +156,7 @@ def _head(path: Path, file: IO[bytes]) -> tuple[int, ...]:
         later = version != (1, 0)
         read = np.lib.format.read_array_header_2_0 if later else np.lib.format.read_array_header_1_0
         shape: tuple[int, ...] = read(file)[0]
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(_unsound(path, error)) from error
     return shape
 

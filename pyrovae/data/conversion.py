@@ -11,6 +11,7 @@ from pyrovae.data.base import Data
 from pyrovae.data.datasets import DatasetData
 from pyrovae.data.mapped import MappedData
 from pyrovae.data.source import Source, Splits
+from pyrovae.data.sparse import SparseData, is_sparse
 from pyrovae.data.tensors import TensorData
 
 DataLike = Data | Source | Tensor | np.ndarray[Any, Any] | Mapping[str, Any] | Dataset[Any]
@@ -21,7 +22,8 @@ def as_data(given: DataLike) -> Data:
 
     `Data` are returned as they are, a `Source` gives its training split, and a `TensorDataset`
     of x or (x, y) is read as the tensors it holds. An x that NumPy maps from a file, by
-    `numpy.load(path, mmap_mode="r")`, stays there and is read a batch at a time.
+    `numpy.load(path, mmap_mode="r")`, stays there and is read a batch at a time; one that SciPy
+    holds sparse is made dense a batch at a time.
 
     Arguments:
         given: the data.
@@ -41,11 +43,15 @@ def as_data(given: DataLike) -> Data:
         return given
     if isinstance(given, Source):
         return given.load().train
+    if is_sparse(given):
+        return SparseData(given)
     if isinstance(given, np.memmap):
         return MappedData({"x": given})
     if isinstance(given, Tensor | np.ndarray):
         return TensorData({"x": given})
     if isinstance(given, Mapping):
+        if is_sparse(given.get("x")):
+            return _sparse(given)
         mapped = isinstance(given.get("x"), np.memmap)
         return MappedData(given) if mapped else TensorData(given)
     if isinstance(given, TensorDataset) and len(given.tensors) <= 2:
@@ -56,6 +62,16 @@ def as_data(given: DataLike) -> Data:
         f"data must be a tensor, an array, a dict with the keys x, y and observed, a torch "
         f"Dataset or a source; got {type(given).__name__}{_remedy(given)}"
     )
+
+
+def _sparse(given: Mapping[str, Any]) -> SparseData:
+    others = sorted(set(given) - {"x", "y"})
+    if others:
+        raise ValueError(
+            f"beside a sparse x there may be labels 'y' and nothing else; got {', '.join(others)}: "
+            f"give a dense x, x.toarray()"
+        )
+    return SparseData(given["x"], y=given.get("y"))
 
 
 def _remedy(given: object) -> str:

@@ -13,6 +13,8 @@ from pyrovae.data.digits import Digits
 from pyrovae.data.image_folder import ImageFolder
 from pyrovae.data.mnist import MNIST, FashionMNIST
 from pyrovae.data.source import Source, Splits
+from pyrovae.data.sparse_counts import SparseCounts
+from pyrovae.data.sparse_files import TEXTS, is_sparse_file
 from pyrovae.data.torchvision_images import TorchvisionImages
 from pyrovae.data.torchvision_sets import set_names
 from pyrovae.spelling import nearest
@@ -28,7 +30,8 @@ def meaning(name_or_path: str | Path) -> tuple[type[Source], dict[str, Any]]:
     """Return the source that a word stands for, and the argument that the word gives it.
 
     A key of `NAMES` and a class of this room come first, then paths that look like paths, then the
-    classes of torchvision, and last a folder that exists. torchvision is imported for words alone
+    classes of torchvision, and last a folder that exists. An `.npz` is a sparse matrix or arrays by
+    what it holds. torchvision is imported for words alone
     that may name one of its classes, and to find the nearest spelling.
 
     Raises:
@@ -42,6 +45,8 @@ def meaning(name_or_path: str | Path) -> tuple[type[Source], dict[str, Any]]:
     known = NAMES | _classes()
     if text in known:
         return known[text], {}
+    if is_sparse_file(Path(text)):
+        return SparseCounts, {"path": text}
     if Path(text).suffix.lower() in SUFFIXES:
         return Arrays, {"path": text}
     if isinstance(name_or_path, Path) or "/" in text or os.sep in text or text[:1] in (".", "~"):
@@ -54,7 +59,8 @@ def meaning(name_or_path: str | Path) -> tuple[type[Source], dict[str, Any]]:
     spellings = [*folders, *_torchvision(), *known, *NAMES]
     raise ValueError(
         f"data are named by {', '.join(NAMES)}, by a class such as MNIST or torchvision's CIFAR10, "
-        f"or the path of a folder of images or a {' or '.join(SUFFIXES)} file; "
+        f"or the path of a folder of images, a {' or '.join(SUFFIXES)} file, or a sparse "
+        f"{' or '.join(TEXTS)} file; "
         f"got {text!r}" + nearest(text, spellings)
     )
 
@@ -64,7 +70,8 @@ def source_for(name_or_path: str | Path, **options: Any) -> Source:
 
     Arguments:
         name_or_path: a key of `NAMES`, the name of a source's class or of a data set of
-            torchvision, or the path of a folder of images or of a .npy or .npz file.
+            torchvision, or the path of a folder of images or of a .npy, .npz, .mtx or
+            .svm file.
         **options: arguments of the source.
 
     Raises:
@@ -81,8 +88,8 @@ def source_for(name_or_path: str | Path, **options: Any) -> Source:
         >>> source_for("digts")
         Traceback (most recent call last):
         ValueError: data are named by digits, mnist, fashion-mnist, by a class such as MNIST or \
-torchvision's CIFAR10, or the path of a folder of images or a .npy or .npz file; got 'digts'; \
-did you mean 'digits'?
+torchvision's CIFAR10, or the path of a folder of images, a .npy or .npz file, or a sparse .mtx or \
+.svm or .svmlight or .libsvm file; got 'digts'; did you mean 'digits'?
     """
     source, given = meaning(name_or_path)
     known = [name for name in inspect.signature(source).parameters if name not in given]
@@ -100,7 +107,8 @@ def load(name_or_path: str | Path, **options: Any) -> Splits:
 
     Arguments:
         name_or_path: "digits", "mnist", "fashion-mnist", the class of a source or of a data set
-            of torchvision, or the path of a folder of images or of a .npy or .npz file.
+            of torchvision, or the path of a folder of images or of a .npy, .npz, .mtx or
+            .svm file.
         **options: arguments of the source, such as `valid`, `seed` or `binarize`.
 
     Raises:
