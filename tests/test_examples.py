@@ -11,10 +11,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pyro
 import pytest
 import torch
 import zuko  # noqa: F401  (importing it switches torch's validation off: not within a test)
+from scipy import stats
 
 import pyrovae
 from pyrovae.likelihoods import Likelihood
@@ -185,6 +187,24 @@ def test_colour_images(
     assert 4.0 < result.bits_per_dim < 7.8
     assert f"{result.bits_per_dim:.3f} bits per dimension" in capsys.readouterr().out
     assert (tmp_path / "colour.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_topics(capsys: pytest.CaptureFixture[str]) -> None:
+    """The planted topics come back, and the perplexities stand in the order that they must."""
+    small = "--documents 800 --test 60 --epochs 35 --passes 1 --samples 50"
+    with imported("topics") as module:
+        numbers = module.main(small.split())
+        uniform = np.full(len(module.WORDS), 1.0 / len(module.WORDS))
+        counts, _ = module.documents(5, seed=0)
+        score = stats.multinomial.logpmf(counts, counts.sum(-1), uniform).mean()
+        assert module.perplexity(score, counts) == pytest.approx(len(module.WORDS))
+        one = np.ones((5, 1))  # a single topic: the bound is the log-probability itself
+        bound = module.mixture_bound(uniform[None], one, counts)
+        assert bound == pytest.approx(-counts.sum() * np.log(len(module.WORDS)))
+    assert numbers["truth"] < numbers["log_prob"] < numbers["elbo"] < 0.95 * numbers["unigram"]
+    assert numbers["truth"] < numbers["lda"] < numbers["unigram"]
+    assert numbers["match"] > 0.6  # topics of random words share 4 % of them
+    assert "ProdLDA, by log p(x)" in capsys.readouterr().out
 
 
 class PowerCutError(Exception):
