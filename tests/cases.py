@@ -29,6 +29,7 @@ from pyrovae.likelihoods import (
     LogNormal,
     LowRankNormal,
     Mixed,
+    Multinomial,
     NegativeBinomial,
     Normal,
     Ordinal,
@@ -37,7 +38,6 @@ from pyrovae.likelihoods import (
     StudentT,
     ZeroInflatedNegativeBinomial,
 )
-from pyrovae.likelihoods import Bernoulli, Binomial, Multinomial, Normal
 from pyrovae.models import VAE
 from pyrovae.networks import MLP, Conv, Embedding, GatedMLP, ResNet, SetEncoder
 from pyrovae.objectives import ELBO, IWAE
@@ -632,6 +632,7 @@ LIKELIHOODS: dict[str, Case] = {
     ),
     "LowRankNormal likelihood": Case(  # there is a posterior's row of the name alone
         lambda shape=(3,): LowRankNormal(shape), _low_rank_likelihood, dependent=True
+    ),
     "Multinomial": Case(
         lambda shape=(3,): Multinomial(shape, total=5),
         _multinomial,

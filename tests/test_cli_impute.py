@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -188,14 +189,15 @@ def test_whatever_is_wrong_is_one_line(
     assert not Path(run, "imputed.npz.tmp").exists()
 
 
-@pytest.mark.filterwarnings("always:poor importance weights")
 def test_poor_weights_are_notes(
     run: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Imputation, "poor", property(lambda made: made.ess > 0))
     monkeypatch.setattr(Weights, "ess", property(lambda weights: weights.log_total * 0 + 2.0))
     words = [run, "--samples", "50", "--out", "x.npz"]
-    assert main(["impute", *words]) == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert main(["impute", *words]) == 0
     assert "note: poor importance weights: 8 of 8 data have" in capsys.readouterr().out
     assert main(["score", *words]) == 0
     said = "note: 8 of 8 data have an effective sample size below a fifth of the 50 samples"

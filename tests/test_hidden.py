@@ -100,7 +100,7 @@ def test_it_is_its_source_in_all_else() -> None:
     source = Hidden(MNIST(binarize="none"), share=0.2)
     assert source.event_shape == (1, 28, 28)
     assert source.total_count == 255
-    assert source.suggestion.likelihood == "Binomial"
+    assert source.suggestion.likelihood == "DiscretizedLogisticMixture"
     assert source.short_name == "mnist-hidden"
     assert Hidden().event_shape == (1, 8, 8)
     assert repr(source) == "Hidden(MNIST(binarize='none'), share=0.2)"

@@ -289,6 +289,7 @@ class Codes(Likelihood):
 
     head = Head(logits=4)
     event_shape = (1,)
+    codes = True
 
     def forward(self, raw: Tensor, context: Context) -> Any:
         logits = raw.reshape(*raw.shape[:-1], 1, 4)

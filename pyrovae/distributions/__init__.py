@@ -19,11 +19,11 @@ from pyrovae.distributions.gumbel import temperature_of
 from pyrovae.distributions.hyperspherical_uniform import HypersphericalUniform, log_area, unit
 from pyrovae.distributions.incomplete_beta import beta_quantile, incomplete_beta
 from pyrovae.distributions.joined import Joined
+from pyrovae.distributions.logits_multinomial import LogitsMultinomial
 from pyrovae.distributions.low_rank_normal import LowRankNormal
 from pyrovae.distributions.mean_beta import MeanBeta
 from pyrovae.distributions.mean_gamma import MeanGamma
 from pyrovae.distributions.negative_binomial import DispersedNegativeBinomial
-from pyrovae.distributions.logits_multinomial import LogitsMultinomial
 from pyrovae.distributions.normal_mixture import DiagonalNormalMixture, mixture
 from pyrovae.distributions.one_hot import OneHot, OneHotCodes, StraightThroughOneHot
 from pyrovae.distributions.pathwise_mixture import PathwiseNormalMixture
@@ -64,10 +64,10 @@ __all__ = [
     "LogitsBernoulli",
     "LogitsBinomial",
     "LogitsContinuousBernoulli",
+    "LogitsMultinomial",
     "LowRankNormal",
     "MeanBeta",
     "MeanGamma",
-    "LogitsMultinomial",
     "OneHot",
     "OneHotCodes",
     "PathwiseNormalMixture",

@@ -56,17 +56,35 @@ class Joined(TorchDistribution):
 
     @property
     def mean(self) -> Tensor:
-        """The mean of each element."""
-        return self.each(lambda group: group.mean)
+        """The mean of each element, nan in groups that have none."""
+        return self._moment("mean")
 
     @property
     def variance(self) -> Tensor:
-        """The variance of each element."""
-        return self.each(lambda group: group.variance)
+        """The variance of each element, nan in groups that have none."""
+        return self._moment("variance")
 
     def each(self, value: Callable[[Any], Tensor]) -> Tensor:
         """Return what a function gives for each group, of its event shape, side by side."""
         return self.joined([value(group) for group in self.groups])
+
+    def _moment(self, name: str) -> Tensor:
+        found: list[Tensor | None] = []
+        for group in self.groups:
+            try:
+                found.append(getattr(group, name))
+            except NotImplementedError:
+                found.append(None)
+        known = next((value for value in found if value is not None), None)
+        if known is None:
+            raise NotImplementedError(f"no group has a {name}")
+        shapes = [torch.Size(g.batch_shape) + torch.Size(g.event_shape) for g in self.groups]
+        return self.joined(
+            [
+                known.new_full(shape, torch.nan) if value is None else value
+                for value, shape in zip(found, shapes, strict=True)
+            ]
+        )
 
     def joined(self, parts: Sequence[Tensor]) -> Tensor:
         """Return values of the groups side by side."""

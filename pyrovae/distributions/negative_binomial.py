@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.distributions import Gamma, constraints
 from torch.nn.functional import softplus
 
-from pyrovae.distributions.whole_numbers import incomplete_beta, least_count, poisson_draw
+from pyrovae.distributions.incomplete_beta import incomplete_beta
+from pyrovae.distributions.whole_numbers import least_count, poisson_draw
 
 Sizes = torch.Size | list[int] | tuple[int, ...]
 
@@ -101,6 +102,7 @@ class DispersedNegativeBinomial(TorchDistribution):
     def _cdf(self, count: Tensor) -> Tensor:
         known, size = count.floor(), 1.0 / self.dispersion.double()
         none = torch.finfo(torch.float64).tiny  # a mean of zero has odds without an end
-        odds = size / self.log_mean.double().exp().clamp(min=none)
-        reached = incomplete_beta(size, known.clamp(min=0.0) + 1.0, odds.clamp(max=1e100))
+        odds = (size / self.log_mean.double().exp().clamp(min=none)).clamp(max=1e100)
+        more = known.clamp(min=0.0) + 1.0
+        reached, _ = incomplete_beta(size, more, odds.log() - odds.log1p(), -odds.log1p())
         return torch.where(known < 0.0, 0.0, reached)

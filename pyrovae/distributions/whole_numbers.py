@@ -1,4 +1,4 @@
-"""Whole numbers: quantiles of counts, draws of large ones, and the distribution function of some.
+"""Whole numbers: quantiles of counts, and draws of large ones.
 
 All of it is for looking at a distribution: nothing here has a gradient or is recorded.
 """
@@ -10,9 +10,6 @@ from torch import Tensor
 
 _EXACT = 2.0**24  # float32 holds every whole number up to here, and none of the odd ones beyond
 _LARGEST = 2.0**53  # likewise of float64
-_TERMS = 2000  # of the continued fraction: enough for parameters up to 1e6
-_TINY = 1e-300
-_CLOSE = 1e-15
 
 
 @torch.no_grad()
@@ -59,68 +56,3 @@ def poisson_draw(rate: Tensor) -> Tensor:
     few = torch.poisson(rate.clamp(max=_EXACT))
     many = (rate + rate.sqrt() * torch.randn_like(rate)).round()
     return torch.where(rate > _EXACT, many, few)
-
-
-@torch.no_grad()
-def incomplete_beta(a: Tensor, b: Tensor, odds: Tensor) -> Tensor:
-    r"""Return the regularised incomplete beta function `I_x(a, b)` at `x = o / (1 + o)`.
-
-    Its continued fraction, on the side of the mean where that converges quickly, by the method of
-    Lentz. From odds o both x and 1 - x are exact.
-
-    References:
-        Didonato and Morris, 1992, Algorithm 708; Thompson and Barnett, 1986, Coulomb and Bessel
-        functions of complex arguments and order (the modified method of Lentz).
-
-    Arguments:
-        a: positive, in float64.
-        b: likewise.
-        odds: o, likewise.
-
-    Example:
-        >>> a, b, odds = torch.tensor([[1.0, 2.0], [3.0, 1.0], [1.0, 1.0]]).double()
-        >>> incomplete_beta(a, b, odds)
-        tensor([0.8750, 0.2500], dtype=torch.float64)
-    """
-    a, b, odds = torch.broadcast_tensors(a, b, odds)
-    x, rest = odds / (1.0 + odds), 1.0 / (1.0 + odds)
-    below = x < (a + 1.0) / (a + b + 2.0)
-    log_front = a * (odds.log() - odds.log1p()) - b * odds.log1p()  # x^a (1 - x)^b
-    log_front = log_front + _log_gamma_ratio(torch.minimum(a, b), torch.maximum(a, b))
-    first, second = torch.where(below, a, b), torch.where(below, b, a)
-    at = torch.where(below, x, rest)
-    part = torch.exp(log_front) / first * _fraction(first, second, at)
-    return torch.where(below, part, 1.0 - part).clamp(0.0, 1.0)
-
-
-def _log_gamma_ratio(small: Tensor, large: Tensor) -> Tensor:
-    """Return `-log B(a, b)`, whose two large terms cancel for a large b: there by Stirling."""
-    both = small + large
-    stirling = (both - 0.5) * torch.log1p(small / large) + small * large.log() - small
-    stirling = stirling + (1.0 / both - 1.0 / large) / 12.0
-    plain = torch.lgamma(both) - torch.lgamma(large)
-    return torch.where(large > 1e5, stirling, plain) - torch.lgamma(small)
-
-
-def _fraction(a: Tensor, b: Tensor, x: Tensor) -> Tensor:
-    """Return the continued fraction of the incomplete beta function."""
-    above = torch.ones_like(x)
-    below = 1.0 / _apart(1.0 - (a + b) * x / (a + 1.0))
-    value = below
-    for m in range(1, _TERMS):
-        even = m * (b - m) * x / ((a + 2 * m - 1.0) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1.0))
-        step = torch.ones_like(x)
-        for term in (even, odd):
-            below = 1.0 / _apart(1.0 + term * below)
-            above = _apart(1.0 + term / above)
-            step = above * below
-            value = value * step
-        if bool(((step - 1.0).abs() < _CLOSE).all()):
-            break
-    return value
-
-
-def _apart(value: Tensor) -> Tensor:
-    """Return values none of which is zero."""
-    return torch.where(value == 0.0, _TINY, value)

@@ -8,7 +8,10 @@ from pyrovae.evaluation.scores import Scores, log_prob, score
 
 __all__ = [
     "Evaluation",
+    "Imputation",
+    "Scores",
     "evaluate",
+    "impute",
     "log_prob",
+    "score",
 ]
-__all__ = ["Evaluation", "Imputation", "Scores", "evaluate", "impute", "log_prob", "score"]

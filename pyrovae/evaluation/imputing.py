@@ -22,7 +22,6 @@ from pyrovae.scopes import random_state
 
 _BYTES = 8  # of a number, at most
 _BESIDE = 6  # tensors of the size of x beside the draws
-_LOOKS = 4  # at p(x | z), to find out which elements are codes
 
 
 def impute(
@@ -154,7 +153,7 @@ class Imputer:
 
         with torch.random.fork_rng(devices=[]):
             self.rows = rows_within(decoded, budget=min(budget, IN_CACHE))
-            self._find_codes(torch.randn(_LOOKS, 1, *self._place).to(like), probe)
+        self.codes = self.vae.likelihood.coded().to(like.device)
         size = self.vae.decoder_network.offset.new_empty(self.vae.event_shape).numel()
         most = budget // (size * (draws + _BESIDE) * _BYTES)
         self.batch_size = max(1, min(self.sampler.batch_size, most))
@@ -215,15 +214,6 @@ class Imputer:
             except (NotImplementedError, AttributeError):
                 found.append(none)
         return found[0], found[1]
-
-    def _find_codes(self, z: Tensor, batch: Batch) -> None:
-        """Note the elements for which something else than their mean stands."""
-        x_given_z = self._given(z, batch)
-        try:
-            apart = self.vae.likelihood.typical(x_given_z) != x_given_z.mean
-        except (NotImplementedError, AttributeError):
-            apart = torch.ones_like(batch["observed"])
-        self.codes = apart.flatten(0, -1 - len(self.vae.event_shape)).any(0)
 
     def _completed(self, z: Tensor, batch: Batch) -> Tensor:
         """Return the data with a draw of x in place of what is missing, at each z."""

@@ -13,8 +13,8 @@ from pyrovae.likelihoods.likelihood import Likelihood
 from pyrovae.likelihoods.log_normal import LogNormal
 from pyrovae.likelihoods.low_rank_normal import LowRankNormal
 from pyrovae.likelihoods.mixed import Mixed
-from pyrovae.likelihoods.negative_binomial import NegativeBinomial
 from pyrovae.likelihoods.multinomial import Multinomial
+from pyrovae.likelihoods.negative_binomial import NegativeBinomial
 from pyrovae.likelihoods.normal import Normal
 from pyrovae.likelihoods.ordinal import Ordinal
 from pyrovae.likelihoods.poisson import Poisson
@@ -36,6 +36,7 @@ __all__ = [
     "LogNormal",
     "LowRankNormal",
     "Mixed",
+    "Multinomial",
     "NegativeBinomial",
     "Normal",
     "Ordinal",
@@ -43,8 +44,4 @@ __all__ = [
     "Standardized",
     "StudentT",
     "ZeroInflatedNegativeBinomial",
-    "Binomial",
-    "Likelihood",
-    "Multinomial",
-    "Normal",
 ]

@@ -35,6 +35,8 @@ class Categorical(Likelihood):
         (8,)
     """
 
+    codes = True
+
     def __init__(self, event_shape: tuple[int, ...], *, levels: int = 2) -> None:
         super().__init__()
         self.event_shape: Shape = shape_of(self, event_shape)

@@ -30,6 +30,7 @@ class Likelihood(Declared, nn.Module, ABC):
         head: the raw numbers it needs, an attribute that the subclass sets.
         fill: what stands in for missing entries of x, a number inside the support, or one for each
             element; they are not scored, but the encoder sees it.
+        codes: whether the elements of x are codes, of which no mean is worth the name.
         fits_data: whether `forward` looks at `context.x` in training, for a parameter that has a
             closed form.
     """
@@ -38,6 +39,7 @@ class Likelihood(Declared, nn.Module, ABC):
     head: Head
     fill: float | Tensor = 0.0
     fits_data: bool = False
+    codes: bool = False
 
     @abstractmethod
     def forward(self, raw: Tensor, context: Context) -> TorchDistributionMixin:
@@ -70,6 +72,10 @@ class Likelihood(Declared, nn.Module, ABC):
         """Return the one value that stands for p(x | z): its mean; for codes, the likeliest."""
         mean: Tensor = x_given_z.mean
         return mean
+
+    def coded(self) -> Tensor:
+        """Return which elements of x are codes, boolean, of shape `event_shape`."""
+        return torch.full(tuple(self.event_shape), self.codes)
 
     def scorer(self, element: tuple[int, ...]) -> "Likelihood":
         """Return the likelihood that scores an element of x: itself, if it has no parts."""

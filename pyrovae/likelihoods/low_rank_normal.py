@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
@@ -70,6 +71,12 @@ class LowRankNormal(Likelihood):
             observed=context.observed,
             event_dim=len(self.event_shape),
         )
+
+    def given(self, raw: Tensor, x: Tensor, context: Context) -> TorchDistributionMixin:
+        """Return the normal distribution of the missing entries; see `Likelihood`."""
+        whole: Any = self(raw, context)
+        missing: TorchDistributionMixin = whole.conditional(x)
+        return missing
 
     def prepare(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Begin at the mean and the spread of the data, without V; see `Likelihood`."""

@@ -45,6 +45,7 @@ class Mixed(Likelihood):
         self.parts = tuple(parts) if isinstance(parts, list | tuple) else (parts,)
         _require_parts(self.parts)
         self.groups = nn.ModuleList(self.parts)
+        self.fits_data = any(part.fits_data for part in self.parts)
         self._shapes = [tuple(part.event_shape) for part in self.parts]
         self._sizes = [shape[0] for shape in self._shapes]
         self.event_shape: Shape = (sum(self._sizes), *self._shapes[0][1:])
@@ -69,12 +70,20 @@ class Mixed(Likelihood):
 
     def forward(self, raw: Tensor, context: Context) -> TorchDistributionMixin:
         """Return p(x | z); see `Likelihood`."""
-        flat = self.head.unpack(raw, self.event_shape)["all"].split(self._counts, -1)
-        known = self._masks(context.observed)
+        known, shown = self._split_if(context.observed), self._split_if(context.x)
+        pieces = zip(self.parts, self._raws(raw), known, shown, strict=True)
+        return Joined(
+            [part(one, replace(context, observed=seen, x=x)) for part, one, seen, x in pieces]
+        )
+
+    def given(self, raw: Tensor, x: Tensor, context: Context) -> TorchDistributionMixin:
+        """Return what each likelihood says of its missing entries; see `Likelihood`."""
+        known = self._split_if(context.observed)
+        pieces = zip(self.parts, self._raws(raw), self._split(x), known, strict=True)
         return Joined(
             [
-                part(one.reshape(*raw.shape[:-1], *shape), replace(context, observed=seen))
-                for part, one, shape, seen in zip(self.parts, flat, self._heads, known, strict=True)
+                part.given(one, values, replace(context, observed=seen))
+                for part, one, values, seen in pieces
             ]
         )
 
@@ -90,10 +99,19 @@ class Mixed(Likelihood):
         pieces = zip(self.parts, x_given_z.groups, strict=True)
         return x_given_z.joined([part.typical(group) for part, group in pieces])
 
+    def quantile(self, x_given_z: TorchDistributionMixin, probability: Tensor | float) -> Tensor:
+        """Return the quantiles that each likelihood gives; see `Likelihood`."""
+        if not isinstance(x_given_z, Joined):
+            return super().quantile(x_given_z, probability)
+        shape = torch.Size(x_given_z.batch_shape) + torch.Size(x_given_z.event_shape)
+        given = torch.as_tensor(probability, dtype=torch.float64).expand(shape)
+        pieces = zip(self.parts, x_given_z.groups, self._split(given), strict=True)
+        return x_given_z.joined([part.quantile(group, at) for part, group, at in pieces])
+
     def prepare(self, batch: Mapping[str, Tensor]) -> Tensor | None:
         """Begin where each likelihood does; see `Likelihood`."""
         starts = []
-        known = self._masks(batch.get("observed"))
+        known = self._split_if(batch.get("observed"))
         pieces = zip(self.parts, self._split(batch["x"]), known, self._heads, strict=True)
         for part, x, seen, shape in pieces:
             told = {key: value for key, value in batch.items() if key != "observed"}
@@ -104,6 +122,10 @@ class Mixed(Likelihood):
             starts.append((x.new_zeros(shape) if start is None else start).double().flatten())
         return torch.cat(starts)
 
+    def coded(self) -> Tensor:
+        """Return which elements are codes; see `Likelihood`."""
+        return torch.cat([part.coded() for part in self.parts])
+
     def scorer(self, element: tuple[int, ...]) -> Likelihood:
         """Return the likelihood of a group that an element is in; see `Likelihood`."""
         first = element[0]
@@ -113,13 +135,21 @@ class Mixed(Likelihood):
             first -= size
         raise IndexError(f"{self!r} has no element {element}")
 
+    def _raws(self, raw: Tensor) -> list[Tensor]:
+        """Return the raw numbers of each group."""
+        flat = self.head.unpack(raw, self.event_shape)["all"].split(self._counts, -1)
+        return [
+            one.reshape(*raw.shape[:-1], *shape)
+            for one, shape in zip(flat, self._heads, strict=True)
+        ]
+
     def _split(self, value: Tensor) -> Sequence[Tensor]:
         """Return the part of x that each group is."""
         return value.split(self._sizes, self._axis)
 
-    def _masks(self, observed: Tensor | None) -> Sequence[Tensor | None]:
-        """Return the mask of each group."""
-        return [None] * len(self.parts) if observed is None else self._split(observed)
+    def _split_if(self, value: Tensor | None) -> Sequence[Tensor | None]:
+        """Return the part of a tensor that each group is, if there is one."""
+        return [None] * len(self.parts) if value is None else self._split(value)
 
     @property
     def _axis(self) -> int:

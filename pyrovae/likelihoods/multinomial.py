@@ -67,6 +67,22 @@ class Multinomial(Likelihood):
             event_dim=len(self.event_shape),
         )
 
+    def given(self, raw: Tensor, x: Tensor, context: Context) -> TorchDistributionMixin:
+        """Return the missing counts, which share what the known ones leave of the mean total.
+
+        The data do not tell the total where some counts are missing; see `Likelihood`.
+        """
+        logits, known = self.head.unpack(raw, self.event_shape)["logits"], context.observed
+        if known is None:
+            return self(raw, context)
+        event = tuple(range(-len(self.event_shape), 0))
+        left = self.words - torch.where(known, x, 0.0).sum(event)
+        return LogitsMultinomial(
+            torch.where(known, -1e30, logits),
+            total_count=left.clamp(min=0.0),
+            event_dim=len(self.event_shape),
+        )
+
     def prepare(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Begin at the shares in the data, half a count for what they lack; see `Likelihood`."""
         mean = mean_of(batch)

@@ -54,6 +54,8 @@ class Ordinal(Likelihood):
 
     head = Head(loc=1)
 
+    codes = True
+
     def __init__(
         self, event_shape: tuple[int, ...], *, levels: int = 3, cuts: Cuts = "element"
     ) -> None:

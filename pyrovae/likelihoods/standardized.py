@@ -1,6 +1,7 @@
 """A likelihood of standardised data, as one of the data themselves."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
@@ -49,6 +50,7 @@ class Standardized(Likelihood):
         self.likelihood = likelihood
         self.event_shape: Shape = tuple(likelihood.event_shape)
         self.head = likelihood.head
+        self.fits_data = likelihood.fits_data
         self._moves = _is_real(likelihood)
         self.register_buffer("centre", torch.zeros(self.event_shape))
         self.register_buffer("spread", torch.ones(self.event_shape))
@@ -64,8 +66,14 @@ class Standardized(Likelihood):
 
     def forward(self, raw: Tensor, context: Context) -> TorchDistributionMixin:
         """Return p(x | z); see `Likelihood`."""
-        base = self.likelihood(raw, context)
+        x = None if context.x is None else (context.x - self.centre) / self.spread
+        base = self.likelihood(raw, replace(context, x=x))
         return Stretched(base, self.centre, self.spread, observed=context.observed)
+
+    def given(self, raw: Tensor, x: Tensor, context: Context) -> TorchDistributionMixin:
+        """Return what the likelihood within says of missing entries; see `Likelihood`."""
+        base = self.likelihood.given(raw, (x - self.centre) / self.spread, context)
+        return Stretched(base, self.centre, self.spread)
 
     def inputs(self, x: Tensor) -> Tensor:
         """Return u as an encoder sees it; see `Likelihood`."""
@@ -75,6 +83,11 @@ class Standardized(Likelihood):
         """Return the value that stands for p(x | z); see `Likelihood`."""
         base: TorchDistributionMixin = x_given_z.base_dist
         return self.centre + self.spread * self.likelihood.typical(base)
+
+    def quantile(self, x_given_z: TorchDistributionMixin, probability: Tensor | float) -> Tensor:
+        """Return the quantiles of u, moved and stretched; see `Likelihood`."""
+        base: TorchDistributionMixin = x_given_z.base_dist
+        return self.centre + self.spread * self.likelihood.quantile(base, probability)
 
     def prepare(self, batch: Mapping[str, Tensor]) -> Tensor | None:
         """Take the moments of the data, and begin where the likelihood does; see `Likelihood`."""
@@ -90,6 +103,10 @@ class Standardized(Likelihood):
         self.spread.copy_(torch.where(spread > least, spread, 1.0))
         u = (batch["x"] - self.centre.double()) / self.spread.double()
         return self.likelihood.prepare({**batch, "x": u.to(self.spread.dtype)})
+
+    def coded(self) -> Tensor:
+        """Return which elements are codes; see `Likelihood`."""
+        return self.likelihood.coded()
 
     def remedy(self) -> str:
         """Return what to do with other data; see `Likelihood`."""
