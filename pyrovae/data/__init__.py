@@ -17,6 +17,8 @@ from pyrovae.data.shorthand import NAMES, load, source_for
 from pyrovae.data.source import Source, Splits, Suggestion
 from pyrovae.data.sparse import SparseData
 from pyrovae.data.sparse_counts import SparseCounts
+from pyrovae.data.table import Table
+from pyrovae.data.table_texts import TableForm
 from pyrovae.data.tensors import TensorData
 from pyrovae.data.torchvision_images import TorchvisionImages
 from pyrovae.data.torchvision_import import torchvision
@@ -41,6 +43,8 @@ __all__ = [
     "SparseData",
     "Splits",
     "Suggestion",
+    "Table",
+    "TableForm",
     "TensorData",
     "ToUnit",
     "TorchvisionImages",

@@ -9,9 +9,11 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from pyrovae.data.base import Data
 from pyrovae.data.datasets import DatasetData
+from pyrovae.data.frames import is_frame
 from pyrovae.data.mapped import MappedData
 from pyrovae.data.source import Source, Splits
 from pyrovae.data.sparse import SparseData, is_sparse
+from pyrovae.data.table import Table
 from pyrovae.data.tensors import TensorData
 
 DataLike = Data | Source | Tensor | np.ndarray[Any, Any] | Mapping[str, Any] | Dataset[Any]
@@ -23,7 +25,8 @@ def as_data(given: DataLike) -> Data:
     `Data` are returned as they are, a `Source` gives its training split, and a `TensorDataset`
     of x or (x, y) is read as the tensors it holds. An x that NumPy maps from a file, by
     `numpy.load(path, mmap_mode="r")`, stays there and is read a batch at a time; one that SciPy
-    holds sparse is made dense a batch at a time.
+    holds sparse is made dense a batch at a time. A data frame of pandas is read as `Table.of` reads
+    it.
 
     Arguments:
         given: the data.
@@ -56,6 +59,8 @@ def as_data(given: DataLike) -> Data:
         return MappedData(given) if mapped else TensorData(given)
     if isinstance(given, TensorDataset) and len(given.tensors) <= 2:
         return TensorData(dict(zip(("x", "y"), given.tensors, strict=False)))
+    if is_frame(given):
+        return Table.of(given, valid=0, test=0).load().train
     if isinstance(given, Dataset):
         return DatasetData(given)
     raise TypeError(

@@ -15,6 +15,8 @@ from pyrovae.data.mnist import MNIST, FashionMNIST
 from pyrovae.data.source import Source, Splits
 from pyrovae.data.sparse_counts import SparseCounts
 from pyrovae.data.sparse_files import TEXTS, is_sparse_file
+from pyrovae.data.table import Table
+from pyrovae.data.table_files import SUFFIXES as TABLES
 from pyrovae.data.torchvision_images import TorchvisionImages
 from pyrovae.data.torchvision_sets import set_names
 from pyrovae.spelling import nearest
@@ -49,6 +51,8 @@ def meaning(name_or_path: str | Path) -> tuple[type[Source], dict[str, Any]]:
         return SparseCounts, {"path": text}
     if Path(text).suffix.lower() in SUFFIXES:
         return Arrays, {"path": text}
+    if Path(text).suffix.lower() in TABLES:
+        return Table, {"path": text}
     if isinstance(name_or_path, Path) or "/" in text or os.sep in text or text[:1] in (".", "~"):
         return ImageFolder, {"path": text}
     if text[:1].isupper() and text in _torchvision():
@@ -59,8 +63,8 @@ def meaning(name_or_path: str | Path) -> tuple[type[Source], dict[str, Any]]:
     spellings = [*folders, *_torchvision(), *known, *NAMES]
     raise ValueError(
         f"data are named by {', '.join(NAMES)}, by a class such as MNIST or torchvision's CIFAR10, "
-        f"or the path of a folder of images, a {' or '.join(SUFFIXES)} file, or a sparse "
-        f"{' or '.join(TEXTS)} file; "
+        f"or the path of a folder of images, a {' or '.join(SUFFIXES)} file, a sparse "
+        f"{' or '.join(TEXTS)} file or a table, {' or '.join(TABLES)}; "
         f"got {text!r}" + nearest(text, spellings)
     )
 
@@ -70,8 +74,8 @@ def source_for(name_or_path: str | Path, **options: Any) -> Source:
 
     Arguments:
         name_or_path: a key of `NAMES`, the name of a source's class or of a data set of
-            torchvision, or the path of a folder of images or of a .npy, .npz, .mtx or
-            .svm file.
+            torchvision, or the path of a folder of images, of a .npy, .npz, .mtx or
+            .svm file, or of a table.
         **options: arguments of the source.
 
     Raises:
@@ -88,8 +92,9 @@ def source_for(name_or_path: str | Path, **options: Any) -> Source:
         >>> source_for("digts")
         Traceback (most recent call last):
         ValueError: data are named by digits, mnist, fashion-mnist, by a class such as MNIST or \
-torchvision's CIFAR10, or the path of a folder of images, a .npy or .npz file, or a sparse .mtx or \
-.svm or .svmlight or .libsvm file; got 'digts'; did you mean 'digits'?
+torchvision's CIFAR10, or the path of a folder of images, a .npy or .npz file, a sparse .mtx or \
+.svm or .svmlight or .libsvm file or a table, .csv or .tsv or .parquet; got 'digts'; did you mean \
+'digits'?
     """
     source, given = meaning(name_or_path)
     known = [name for name in inspect.signature(source).parameters if name not in given]
@@ -107,8 +112,8 @@ def load(name_or_path: str | Path, **options: Any) -> Splits:
 
     Arguments:
         name_or_path: "digits", "mnist", "fashion-mnist", the class of a source or of a data set
-            of torchvision, or the path of a folder of images or of a .npy, .npz, .mtx or
-            .svm file.
+            of torchvision, or the path of a folder of images, of a .npy, .npz, .mtx or
+            .svm file, or of a table.
         **options: arguments of the source, such as `valid`, `seed` or `binarize`.
 
     Raises:

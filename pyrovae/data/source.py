@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pyrovae.data.base import Data
+from pyrovae.data.table_texts import TableForm
 from pyrovae.declared import Declared
 from pyrovae.numeric import is_count, is_seed
 
@@ -65,6 +66,29 @@ class Source(Declared, ABC):
     def classes(self) -> tuple[str, ...]:
         """What the labels 0, 1, ... are called; empty where they have no names."""
         return ()
+
+    @property
+    def form(self) -> TableForm | None:
+        """How x is written as a table with the columns of this one; None where x is no table."""
+        return None
+
+    def described(self) -> list[str]:
+        """Return what there is to know of the columns, a line for each; none where x is no table.
+
+        It reads the data where they were not read yet.
+        """
+        return []
+
+    def settled(self) -> "Source":
+        """Return the same source with all written down that it finds out by looking at its data.
+
+        So that a run reads other data as it read its own.
+        """
+        return self
+
+    def like(self, other: "Source") -> "Source":
+        """Return this source read as another one is, itself where there is nothing to take over."""
+        return self
 
     @abstractmethod
     def load(self) -> Splits:

@@ -1,0 +1,90 @@
+"""Texts of tables: numbers of a model as the cells of a table again."""
+
+from typing import Any
+
+import numpy as np
+
+from pyrovae.data.columns import CODED, Column
+from pyrovae.data.frames import frame_of_cells
+from pyrovae.data.schema import Schema
+
+Array = np.ndarray[Any, Any]
+
+
+class TableForm:
+    """How the columns of a table are written from the numbers in x.
+
+    Whole numbers are rounded and codes are their levels. Columns that were constant are as they
+    were, and those that were left out, or are labels, are absent.
+
+    Arguments:
+        schema: the columns.
+
+    Example:
+        >>> from pyrovae.data.columns import columns_from
+        >>> columns = columns_from({"grade": ["low", "high"], "age": "count", "weight": "real"})
+        >>> form = TableForm(Schema(tuple(columns.values())))
+        >>> form.cells(np.array([[61.5, 40.2, 1.0]], dtype=np.float32))
+        {'grade': ['high'], 'age': ['40'], 'weight': ['61.5']}
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self.columns = [
+            column for column in schema.columns if column.kind not in ("ignore", "label")
+        ]
+
+    @property
+    def names(self) -> list[str]:
+        """The columns, in the order of the table."""
+        return [column.name for column in self.columns]
+
+    def cells(self, x: Array, observed: Array | None = None) -> dict[str, list[str]]:
+        """Return texts by column, empty where a cell is not observed.
+
+        Arguments:
+            x: numbers `[N, columns]`, as the source gives them.
+            observed: which of them are known, None for all.
+
+        Raises:
+            ValueError: x is of another shape.
+        """
+        of_x = self.schema.of_x
+        if x.ndim != 2 or x.shape[1] != len(of_x):
+            raise ValueError(
+                f"the table has {len(of_x)} columns in x; expected shape [N, {len(of_x)}], and "
+                f"got {list(x.shape)}"
+            )
+        seen = np.isfinite(x) if observed is None else np.isfinite(x) & observed
+        found = {
+            column.name: _texts(column, x[:, at], seen[:, at]) for at, column in enumerate(of_x)
+        }
+        constant = {
+            column.name: [column.levels[0]] * len(x)
+            for column in self.columns
+            if column.kind == "constant"
+        }
+        found |= constant
+        return {name: found[name] for name in self.names}
+
+    def frame(self, x: Array, observed: Array | None = None) -> Any:
+        """Return a data frame of pandas, the same as `cells` with numbers as numbers.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        kinds = {column.name: column.kind for column in self.columns}
+        return frame_of_cells(self.cells(x, observed), kinds)
+
+
+def _texts(column: Column, x: Array, known: Array) -> list[str]:
+    """Return the texts of one column."""
+    values = np.where(known, x, 0)
+    if column.kind in CODED:
+        codes = np.clip(np.rint(values), 0, len(column.levels) - 1).astype(np.int64)
+        texts = np.array(column.levels, dtype=object)[codes]
+    elif column.kind in ("integer", "count"):
+        texts = np.rint(values).astype(np.int64).astype(str)
+    else:
+        texts = values.astype(str)  # the digits that tell numbers apart in their precision
+    return [str(text) if seen else "" for text, seen in zip(texts, known, strict=True)]
