@@ -9,10 +9,11 @@ from torch import Tensor
 
 from pyrovae.cli.arguments import ALL, SPLITS
 from pyrovae.cli.errors import UsageError
+from pyrovae.cli.notes import notes
 from pyrovae.cli.run_folder import FinishedRun
 from pyrovae.cli.settings import read_source
 from pyrovae.config import from_tree
-from pyrovae.data import Data, Source
+from pyrovae.data import Data, Source, TableForm
 from pyrovae.evaluation.memory import rows_within
 from pyrovae.models import Model
 from pyrovae.saving import load
@@ -41,18 +42,28 @@ def open_model(found: FinishedRun, *methods: str, allow: Iterable[str]) -> Any:
 
 
 def open_source(found: FinishedRun, name: str | None, *, allow: Iterable[str]) -> Source:
-    """Return the data of a run, or others where a name for them is given.
+    """Return the data of a run, or others where a name for them is given, read as its own were.
 
     Raises:
         UsageError: there are none of that name, or the run does not know its own.
     """
     if name is not None:
-        return read_source(name, allow=allow)
+        other = read_source(name, allow=allow)
+        return other if found.config is None else other.like(_own_source(found, allow))
     if found.config is None:
         raise UsageError(
             [f"{found.folder} does not say on which data it was trained; name them by --data"]
         )
-    tree: Any = found.config.get("data")
+    return _own_source(found, allow)
+
+
+def form_of(found: FinishedRun, *, allow: Iterable[str]) -> TableForm | None:
+    """Return how data of a run are written as a table, None where they are none."""
+    return None if found.config is None else _own_source(found, allow).form
+
+
+def _own_source(found: FinishedRun, allow: Iterable[str]) -> Source:
+    tree: Any = (found.config or {}).get("data")
     source: Source = from_tree(tree, allow=allow, expected=Source, path="data")
     return source
 
@@ -63,7 +74,8 @@ def open_splits(source: Source, name: str) -> dict[str, Data]:
     Raises:
         UsageError: the source keeps no such split.
     """
-    splits = source.load()._asdict()
+    with notes():
+        splits = source.load()._asdict()
     found = {
         split: splits[split]
         for split in (SPLITS if name == ALL else (name,))

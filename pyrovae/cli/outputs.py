@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pyrovae.cli.errors import UsageError
 from pyrovae.cli.images import is_image, most_images
+from pyrovae.data import TableForm
 from pyrovae.files import replaced
 
 
@@ -27,6 +28,22 @@ def output(given: str | None, default: Path, suffixes: Sequence[str]) -> Path:
     if file.is_dir():
         raise UsageError([f"--out: {file} is a folder; expected a file"])
     return file
+
+
+def default_file(
+    folder: Path, name: str, shape: tuple[int, ...], form: TableForm | None, numbers: str = ".npy"
+) -> Path:
+    """Return where a verb writes to by itself: a picture of images, a table, else numbers.
+
+    Arguments:
+        folder: the run folder.
+        name: the file's name without its ending.
+        shape: the shape of one datum.
+        form: how data are written as a table, None where they are none.
+        numbers: the ending of a file of numbers.
+    """
+    suffix = ".csv" if form else ".png" if is_image(shape) else numbers
+    return folder / f"{name}{suffix}"
 
 
 def check_picture(file: Path, shape: tuple[int, ...], *, count: int, numbers: str) -> None:

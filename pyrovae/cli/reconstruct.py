@@ -11,7 +11,7 @@ from pyrovae.cli.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pyrovae.data import Data
+    from pyrovae.data import Data, TableForm
 
 _COUNT = 32
 
@@ -37,7 +37,8 @@ def parser() -> Parser:
         metavar="FILE",
         help="the file to write: .png for a picture of images, originals above their "
         "reconstructions; .npz for the arrays x and reconstruction; .npy for both in one array "
-        "[n, 2, ...] (default: reconstructions.png or reconstructions.npz in RUN)",
+        "[n, 2, ...]; .csv for the reconstructions of a table (default: reconstructions.png, .npz "
+        "or .csv in RUN)",
     )
     made.add_argument(
         "--mean", action="store_true", help="at the mean of q(z | x) instead of a draw of z"
@@ -52,8 +53,15 @@ def run(words: Sequence[str]) -> int:
     given = parser().read(words)
     if given is None:
         return 0
-    from pyrovae.cli.opening import batch_size_for, no_room, open_model, open_source, open_splits
-    from pyrovae.cli.outputs import check_picture, output, written
+    from pyrovae.cli.opening import (
+        batch_size_for,
+        form_of,
+        no_room,
+        open_model,
+        open_source,
+        open_splits,
+    )
+    from pyrovae.cli.outputs import check_picture, default_file, output, written
     from pyrovae.cli.run_folder import find_run
     from pyrovae.memory import memory_advice
     from pyrovae.scopes import random_state
@@ -65,32 +73,32 @@ def run(words: Sequence[str]) -> int:
     model = open_model(found, *methods, allow=allow)
     data = open_splits(source, given.split)[given.split]
     shape = tuple(model.event_shape)
-    file = output(given.out, _default(found.folder, shape), (".png", ".npz", ".npy"))
+    form = form_of(found, allow=allow)
+    default = default_file(found.folder, "reconstructions", shape, form, ".npz")
+    suffixes = (".png", ".npz", ".npy", *([".csv"] if form else []))
+    file = output(given.out, default, suffixes)
     count = _count(given.n, data, given.split)
     check_picture(file, shape, count=2 * count, numbers=".npz")
     work = partial(_reconstructed, model, mean=given.mean)
     rows = min(count, batch_size_for(work, data, model=model, count=count))
     with memory_advice(no_room), random_state(given.seed), written(file) as path:
-        _write(path, map(work, _first(data, count, rows=rows, model=model)), model)
-    how = "originals above reconstructions" if file.suffix.lower() == ".png" else "pairs"
+        _write(path, map(work, _first(data, count, rows=rows, model=model)), model, form)
+    kinds = {".png": "originals above reconstructions", ".csv": "reconstructions"}
+    how = kinds.get(file.suffix.lower(), "pairs")
     print(f"{count} {how} of shape {list(shape)}, {given.split} split: {file}")
     return 0
 
 
-def _default(folder: Path, shape: tuple[int, ...]) -> Path:
-    """Return where the verb writes to by itself: a picture of images, else numbers."""
-    from pyrovae.cli.images import is_image
-
-    return folder / f"reconstructions{'.png' if is_image(shape) else '.npz'}"
-
-
-def _write(path: Path, parts: Iterable[dict[str, Any]], model: Any) -> None:
+def _write(
+    path: Path, parts: Iterable[dict[str, Any]], model: Any, form: "TableForm | None"
+) -> None:
     """Write originals and reconstructions, some rows at a time, as a file of the path's ending."""
     import numpy as np
 
     from pyrovae.cli.growing import arrays_to
     from pyrovae.cli.images import in_unit, pairs
     from pyrovae.cli.opening import part_of
+    from pyrovae.cli.written_table import form_to
 
     if path.suffix.lower() == ".png":
         read = [(part["x"], part["reconstruction"]) for part in parts]
@@ -98,7 +106,8 @@ def _write(path: Path, parts: Iterable[dict[str, Any]], model: Any) -> None:
         upper, lower = in_unit(both, part_of(model, "likelihood"))
         pairs(upper, lower).save(path)
         return
-    with arrays_to(path) as arrays:
+    csv = path.suffix.lower() == ".csv"
+    with form_to(path, form, key="reconstruction") if csv else arrays_to(path) as arrays:
         for part in parts:
             if path.suffix.lower() == ".npy":
                 arrays.add({"pairs": np.stack([part["x"], part["reconstruction"]], axis=1)})

@@ -21,8 +21,9 @@ def parser() -> Parser:
     made.add_argument(
         "--out",
         metavar="FILE",
-        help="the file to write: .png for a picture of images, .npy or .npz for numbers "
-        "(default: samples.png or samples.npy in RUN)",
+        help="the file to write: .png for a picture of images, .npy or .npz for numbers, .csv for "
+        "a table with the columns of the data (default: samples.png, samples.npy or samples.csv "
+        "in RUN)",
     )
     made.add_argument("--mean", action="store_true", help="E[x | z] instead of a draw of x")
     made.takes_seed()
@@ -38,18 +39,28 @@ def run(words: Sequence[str]) -> int:
     import numpy as np
 
     from pyrovae.cli.growing import arrays_to
-    from pyrovae.cli.images import grid, in_unit, is_image
-    from pyrovae.cli.opening import closed_form, no_room, open_model, part_of, rows_at_once
-    from pyrovae.cli.outputs import check_picture, output, written
+    from pyrovae.cli.images import grid, in_unit
+    from pyrovae.cli.opening import (
+        closed_form,
+        form_of,
+        no_room,
+        open_model,
+        part_of,
+        rows_at_once,
+    )
+    from pyrovae.cli.outputs import check_picture, default_file, output, written
     from pyrovae.cli.run_folder import find_run
+    from pyrovae.cli.written_table import form_to
     from pyrovae.memory import memory_advice
     from pyrovae.scopes import random_state, validation
 
     found = find_run(given.run)
-    model = open_model(found, "sample", allow=allowed_packages(given.allow))
+    allow = allowed_packages(given.allow)
+    model = open_model(found, "sample", allow=allow)
     shape = tuple(model.event_shape)
-    default = found.folder / ("samples.png" if is_image(shape) else "samples.npy")
-    file = output(given.out, default, (".png", ".npy", ".npz"))
+    form = form_of(found, allow=allow)
+    suffixes = (".png", ".npy", ".npz", *([".csv"] if form else []))
+    file = output(given.out, default_file(found.folder, "samples", shape, form), suffixes)
     check_picture(file, shape, count=given.n, numbers=".npy")
 
     unknown = f"--mean: p(x | z) of {part_of(model, 'likelihood')!r} has no mean in closed form"
@@ -59,15 +70,15 @@ def run(words: Sequence[str]) -> int:
             return model.sample(count, mean=given.mean).numpy()
 
     rows = rows_at_once(drawn, count=given.n)
-    picture = file.suffix.lower() == ".png"
+    picture, csv = file.suffix.lower() == ".png", file.suffix.lower() == ".csv"
     size = 0 if picture else given.n * math.prod(shape) * _BYTES
     with memory_advice(no_room), random_state(given.seed), written(file, size=size) as path:
         chunks = (drawn(min(rows, given.n - at)) for at in range(0, given.n, rows))
         if picture:
             grid(in_unit(np.concatenate([*chunks]), part_of(model, "likelihood"))).save(path)
         else:
-            with arrays_to(path) as arrays:
+            with form_to(path, form, key="x") if csv else arrays_to(path) as rows_of_file:
                 for chunk in chunks:
-                    arrays.add({"x": chunk})
+                    rows_of_file.add({"x": chunk})
     print(f"{given.n} {'means' if given.mean else 'samples'} of shape {list(shape)}: {file}")
     return 0

@@ -17,6 +17,7 @@ from pyrovae.config.signature import REQUIRED
 from pyrovae.data import Source
 from pyrovae.data.array_files import SUFFIXES
 from pyrovae.data.shorthand import meaning
+from pyrovae.data.table_files import SUFFIXES as TABLES
 from pyrovae.likelihoods import Likelihood
 from pyrovae.models import Model
 from pyrovae.numeric import is_count, limit
@@ -69,7 +70,8 @@ def options(
 
     Arguments:
         data: the data, a class such as MNIST, or shorthand: digits, mnist, a .npy or .npz
-            file, a folder of images, a data set of torchvision such as CIFAR10
+            file, a table (.csv, .tsv, .parquet), a folder of images, a data set of torchvision
+            such as CIFAR10
         model: the model; its parts are model.prior, model.likelihood (by default the one that
             suits the data), model.posterior, model.encoder and model.decoder
         objective: the bound that is raised
@@ -262,7 +264,7 @@ def source_tree(name: str, *, allow: Iterable[str] = ()) -> Written:
     path = Path(name)
     words = name.split(".")
     dotted = len(words) > 1 and all(map(str.isidentifier, words))
-    own = dotted and path.suffix.lower() not in SUFFIXES and not path.exists()
+    own = dotted and path.suffix.lower() not in (*SUFFIXES, *TABLES) and not path.exists()
     if own and (words[0] in allow or not words[-1].islower()):
         return Written(name)  # a class of the user's own
     try:

@@ -16,7 +16,7 @@ from pyrovae.cli.resume import settings_of_run
 from pyrovae.cli.run_folder import CONFIG, TENSORBOARD, kept_once_begun, new_folder
 from pyrovae.cli.settings import check_numbers, linked, maker, read_settings, unlinked
 from pyrovae.cli.show import show
-from pyrovae.config import dump, from_tree
+from pyrovae.config import dump, from_tree, to_tree
 from pyrovae.data import Source
 from pyrovae.declared import arguments_of
 from pyrovae.evaluation import evaluate
@@ -66,6 +66,7 @@ def run(words: Sequence[str]) -> int:
     processes = processes_of(fabric_of(tree["device"]))
     source = from_tree(tree["data"], allow=allow, expected=Source, path="data")
     with _reading(source), processes.in_turn():
+        tree, source = _settled(tree, source)
         tree, said = linked(tree, source, allow=allow)
     if "print_config" in flags.switches:
         print(dump(unlinked(tree, source)), end="")
@@ -78,6 +79,7 @@ def run(words: Sequence[str]) -> int:
         model = from_tree(tree["model"], allow=allow, expected=Model, path="model")
     with notes(), _reading(source), processes.in_turn():
         splits = source.load()
+        columns = source.described()
     folder, made = Path(resumed or "").expanduser(), list[Path]()
     if resumed is None and processes.first:
         folder, made = new_folder(out, name=source.short_name)
@@ -85,7 +87,7 @@ def run(words: Sequence[str]) -> int:
     settings = {"pyrovae": __version__, **unlinked(tree, source)}
     new = resumed is None and processes.first
     with notes(), kept_once_begun(folder, new=new, made=made):
-        _describe(model, objective, splits.train, said, folder)
+        _describe(model, objective, splits.train, said, columns)
         callbacks: list[Callback] = []
         if processes.first:
             callbacks.append(_SettingsFile(folder / CONFIG, dump(settings)))
@@ -127,7 +129,15 @@ class _SettingsFile(Callback):
         write_text(self.path, self.text)
 
 
-def _describe(model: Model, objective: Objective, data: Any, said: str, folder: Path) -> None:
+def _settled(tree: dict[str, Any], source: Source) -> tuple[dict[str, Any], Source]:
+    """Return the tree and the source with what the source finds out by looking at its data."""
+    settled = source.settled()
+    return (tree if settled is source else {**tree, "data": to_tree(settled)}), settled
+
+
+def _describe(
+    model: Model, objective: Objective, data: Any, said: str, columns: Sequence[str]
+) -> None:
     rows = {"data": f"{len(data)} x {list(data.event_shape)}, {data.description}"}
     for name, part in arguments_of(model).items():
         rows[name] = repr(part)
@@ -137,6 +147,8 @@ def _describe(model: Model, objective: Objective, data: Any, said: str, folder: 
     width = max(map(len, rows))
     if said:
         print(f"No likelihood was given: {said}.\n")
+    if columns:
+        print("\n".join(columns) + "\n")
     print("\n".join(f"{name:<{width}}  {text}" for name, text in rows.items()) + "\n", flush=True)
 
 

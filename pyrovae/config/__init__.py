@@ -7,6 +7,7 @@
 from pyrovae.config.check import Written, complete, named_classes, own_arguments
 from pyrovae.config.names import ROOMS, choices, find, find_class, of_room, public_path
 from pyrovae.config.signature import Argument, arguments, literals
+from pyrovae.config.suggested import suggested
 from pyrovae.config.text import dump, parse, read
 from pyrovae.config.tree import from_tree, to_tree
 
@@ -28,5 +29,6 @@ __all__ = [
     "parse",
     "public_path",
     "read",
+    "suggested",
     "to_tree",
 ]

@@ -96,7 +96,7 @@ def _kind(name: str, value: Any) -> str:
 def _with_levels(name: str, kind: str, levels: Sequence[Any]) -> Column:
     for level in levels:
         if isinstance(level, bool) or not isinstance(level, str | int | float):
-            raise ValueError(
+            raise TypeError(
                 f"Table: the column {quoted(name)} expects its levels to be the texts in its "
                 f"cells; got {level!r}: put it in quotes"
             )

@@ -4,6 +4,7 @@ pandas is imported here alone, and only where a frame is given, asked for, or re
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,8 +26,7 @@ def rows_of_frame(frame: Any, *, title: str = "the data frame") -> Rows:
         for first in range(0, len(frame), _CHUNK):
             part = frame.iloc[first : first + _CHUNK]
             columns = [_texts(part.iloc[:, at]) for at in range(len(names))]
-            for at, cells in enumerate(zip(*columns, strict=True), first):
-                yield at, cells
+            yield from enumerate(zip(*columns, strict=True), first)
 
     return Rows(title, names, unnamed, "row", read)
 
@@ -53,12 +53,19 @@ def rows_of_parquet(path: Path) -> Rows:
     return rows_of_frame(frame, title=str(path))
 
 
-def frame_of_cells(cells: Mapping[str, Sequence[str]], kinds: Mapping[str, str]) -> Any:
+def frame_of_cells(
+    cells: Mapping[str, Sequence[str]],
+    kinds: Mapping[str, str],
+    *,
+    dtypes: Mapping[str, Any] | None = None,
+) -> Any:
     """Return texts by column as a data frame, numbers as numbers.
 
     Arguments:
         cells: the texts, empty where they are missing.
-        kinds: the kind of each column.
+        kinds: of each column "real", "whole" or "text".
+        dtypes: what pandas calls the columns of the frame that they came from, which they become
+            where nothing is lost by it; None where they came from a file.
 
     Raises:
         ImportError: pandas is not installed.
@@ -66,14 +73,31 @@ def frame_of_cells(cells: Mapping[str, Sequence[str]], kinds: Mapping[str, str])
     pandas = _pandas("data frames need pandas")
     made = {}
     for name, texts in cells.items():
-        known = [text or None for text in texts]
-        if kinds[name] in ("real", "positive"):
-            made[name] = pandas.array(known, dtype="string").astype("Float64").astype("float64")
-        elif kinds[name] in ("integer", "count"):
-            made[name] = pandas.array(known, dtype="string").astype("Int64")
+        known = pandas.array([text or None for text in texts], dtype="string")
+        if kinds[name] == "real":
+            column = pandas.Series(known).astype("Float64").astype("float64")
+        elif kinds[name] == "whole":
+            column = pandas.Series(known).astype("Float64").astype("Int64")
         else:
-            made[name] = pandas.Series(known, dtype="object")
+            column = pandas.Series([text or None for text in texts], dtype="object")
+        dtype = (dtypes or {}).get(name)
+        if dtype is not None:
+            column = _as_before(column, dtype)
+        made[name] = column
     return pandas.DataFrame(made)
+
+
+def _as_before(column: Any, dtype: Any) -> Any:
+    """Return a column as another type where that loses nothing."""
+    if getattr(dtype, "kind", "") == "b":
+        if column.isna().any():
+            return column
+        return column.map({"True": True, "False": False})
+    with suppress(TypeError, ValueError):
+        changed = column.astype(dtype)
+        if not (changed.isna() & column.notna()).any():
+            return changed
+    return column
 
 
 def is_frame(given: object) -> bool:

@@ -137,7 +137,9 @@ class Facts:
             )
         if "text" in self.first:
             key = "alike" if "alike" in self.first else "text"
-            how = "reads like a number, and is written as none" if key == "alike" else "is no number"
+            how = (
+                "reads like a number, and is written as none" if key == "alike" else "is no number"
+            )
             raise ValueError(
                 f"{self._where(key)} {how}; {self.numbers} of {self.known} known cells of the "
                 f"column are numbers such as 1234.5: mend it, add it to missing, or declare the "

@@ -141,15 +141,19 @@ class Table(Source):
 
     @property
     def form(self) -> TableForm | None:
-        return TableForm(self.schema)
+        dtypes = None if self._frame is None else dict(self._frame.dtypes)
+        try:
+            return TableForm(self.schema, dtypes=dtypes)
+        except (OSError, ValueError):
+            if not self._is_whole():
+                raise
+        return TableForm(Schema(tuple(self._declared.values())))  # of a run whose file is gone
 
     @property
     def schema(self) -> Schema:
         """What each column is, which takes a look at all cells where not all is declared."""
         stamp = self._stamp()
         if self._kept is None or self._kept[0] != stamp:
-            if stamp is None and self._is_whole():
-                return Schema(tuple(self._declared.values()))  # the file is not needed, nor there
             rows = self._rows()
             found = schema_of(rows, self._declared, missing=set(self.missing), label=self.label)
             self._kept = stamp, found

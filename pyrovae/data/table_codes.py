@@ -138,7 +138,7 @@ class _Reader:
             if cell is None:
                 continue
             value = number(cell)
-            wrong = value is None or abs(value) > most or not _FITS[kind](value)
+            wrong = value is None or abs(value) > most or not _fits(kind, value)
             if value is None or wrong:
                 name = self.seen[which].column.name
                 raise ValueError(
@@ -149,12 +149,12 @@ class _Reader:
         return found
 
 
-_FITS = {
-    "real": lambda value: True,
-    "integer": float.is_integer,
-    "positive": lambda value: value > 0.0,
-    "count": lambda value: value >= 0.0 and value.is_integer(),
-}
+def _fits(kind: str, value: float) -> bool:
+    """Return whether a number is of a kind."""
+    if kind == "positive":
+        return value > 0.0
+    whole = kind == "real" or value.is_integer()
+    return whole and (kind != "count" or value >= 0.0)
 
 
 def _warn(rows: Rows, seen: Seen) -> None:
@@ -168,7 +168,8 @@ def _warn(rows: Rows, seen: Seen) -> None:
         }.get(seen.column.kind, "they are taken as missing")
         warnings.warn(
             f"{rows.title}: {sum(seen.unseen.values())} cells of the column {name} hold none of "
-            f"its {len(seen.column.levels)} known levels: {', '.join(named[:_SHOWN])}{more}; {done}",
+            f"its {len(seen.column.levels)} known levels, but "
+            f"{', '.join(named[:_SHOWN])}{more}; {done}",
             stacklevel=5,
         )
     if seen.column.kind not in CODED and seen.rounded > _DIGITS * (seen.high - seen.low) > 0.0:

@@ -32,12 +32,13 @@ def described_columns(schema: Schema, seen: Sequence[Seen]) -> list[str]:
     scored = {
         column.name: _shown(_tree(kind, some)) for kind, some in schema.groups for column in some
     }
-    cells = [("column", "kind", "levels or range", "missing", "likelihood")]
+    cells = [("column", "kind", "levels or range", "missing", "suits")]
     total = max((one.known + one.missing for one in seen), default=0)
     for column in schema.columns:
         one = found.get(column.name)
         missing = f"{one.missing / total:.1%}" if one and total else ""
-        last = scored.get(column.name, schema.left_out.get(column.name, "left out"))
+        why = schema.left_out.get(column.name, "")
+        last = scored.get(column.name, f"left out{': ' if why else ''}{why}")
         cells.append((_cut(column.name), column.kind, _range(column, one), missing, last))
     kept, more = cells[: _LINES + 1], len(cells) - _LINES - 1
     widths = [max(len(row[at]) for row in kept) for at in range(5)]

@@ -1,9 +1,11 @@
 """Texts of tables: numbers of a model as the cells of a table again."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from pyrovae.data.cells import number
 from pyrovae.data.columns import CODED, Column
 from pyrovae.data.frames import frame_of_cells
 from pyrovae.data.schema import Schema
@@ -19,6 +21,7 @@ class TableForm:
 
     Arguments:
         schema: the columns.
+        dtypes: what pandas calls the columns, where they came from a data frame.
 
     Example:
         >>> from pyrovae.data.columns import columns_from
@@ -28,8 +31,9 @@ class TableForm:
         {'grade': ['high'], 'age': ['40'], 'weight': ['61.5']}
     """
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, *, dtypes: Mapping[str, Any] | None = None) -> None:
         self.schema = schema
+        self.dtypes = dtypes
         self.columns = [
             column for column in schema.columns if column.kind not in ("ignore", "label")
         ]
@@ -73,8 +77,17 @@ class TableForm:
         Raises:
             ImportError: pandas is not installed.
         """
-        kinds = {column.name: column.kind for column in self.columns}
-        return frame_of_cells(self.cells(x, observed), kinds)
+        kinds = {column.name: _frame_kind(column) for column in self.columns}
+        return frame_of_cells(self.cells(x, observed), kinds, dtypes=self.dtypes)
+
+
+def _frame_kind(column: Column) -> str:
+    """Return whether a column is of real numbers, of whole ones, or of texts."""
+    if column.kind in ("real", "positive"):
+        return "real"
+    numbers = [number(level) for level in column.levels]
+    whole = all(value is not None and value.is_integer() for value in numbers)
+    return "whole" if whole else "text"  # of no levels: integers and counts
 
 
 def _texts(column: Column, x: Array, known: Array) -> list[str]:
