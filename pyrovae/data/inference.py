@@ -2,7 +2,7 @@
 
 A cell is a number, or it is a text. A column of numbers is
 - constant, if there is one value; then it is left out of x, and written back as it is;
-- left out as well, if it counts the rows;
+- left out as well, if it counts the rows from 0 or 1 on;
 - binary, if all are 0 or 1, or if at least 20 cells hold two whole numbers;
 - count, if all are whole, from 0 on, and vary at least half as much as Poisson counts would;
 - integer, if all are whole; positive, if all are above zero; real otherwise.
@@ -13,7 +13,6 @@ texts that read like numbers, are refused. An order among texts must be declared
 """
 
 import math
-from collections.abc import Collection
 
 from pyrovae.data.cells import is_like_number, number, quoted
 from pyrovae.data.columns import MOST_LEVELS, Column, in_order
@@ -66,11 +65,7 @@ class Facts:
             self.first.setdefault("endless", (at, text))
             return
         self.numbers += 1
-        if not value.is_integer():
-            self.first.setdefault("broken", (at, text))
-            self.whole = False
-        if value <= 0.0:
-            self.first.setdefault("negative" if value < 0.0 else "zero", (at, text))
+        self.whole = self.whole and value.is_integer()
         self.low = min(self.low, value)
         self.high = max(self.high, value)
         self.total += value
@@ -120,9 +115,9 @@ class Facts:
         return Column(self.name, "positive" if self.low > 0.0 else "real"), ""
 
     def _counts_rows(self) -> bool:
-        """Return whether the cells are consecutive numbers, by their sum and that of squares."""
+        """Return whether the cells are all from 0 or 1 on, by their sum and that of squares."""
         n = self.known
-        if not self.whole or n < _ENOUGH or self.high - self.low != n - 1 or self.high >= EXACT:
+        if not self.whole or n < _ENOUGH or self.low not in (0, 1) or self.high - self.low != n - 1:
             return False
         mean = self.total / n
         spread = self.squares / n - mean * mean
@@ -150,23 +145,8 @@ class Facts:
         """Return a declared column with the levels that were not declared.
 
         Raises:
-            ValueError: the cells are not of the declared kind, or there are too many levels.
+            ValueError: there are too many levels, or their order is unknown.
         """
-        if column.kind in ("real", "integer", "positive", "count"):
-            self.require_numbers()
-            wrong: Collection[str] = {
-                "integer": ("broken",),
-                "positive": ("negative", "zero"),
-                "count": ("broken", "negative"),
-            }.get(column.kind, ())
-            for key in wrong:
-                if key in self.first:
-                    raise ValueError(
-                        f"{self._where(key)} is not of the kind {column.kind}, which the column "
-                        f"is declared to be; expected {_WORDS[column.kind]}"
-                    )
-        if column.settled:
-            return column
         levels = in_order(self.levels)
         texts = column.kind == "ordinal" and any(number(level) is None for level in levels)
         least, most = _SIZES.get(column.kind, (2, MOST_LEVELS))
@@ -190,9 +170,4 @@ class Facts:
         return f"{self.rows.where(at, self.name)}: {quoted(text)}"
 
 
-_WORDS = {
-    "integer": "whole numbers",
-    "positive": "numbers above zero",
-    "count": "whole numbers from 0 on",
-}
 _SIZES = {"binary": (2, 2), "label": (1, MOST_LEVELS), "constant": (1, 1)}

@@ -16,6 +16,12 @@ from pyrovae.data.columns import CODED, Column
 from pyrovae.data.schema import Schema, cells_by_column
 from pyrovae.data.table_files import Rows
 
+_WORDS = {
+    "real": "finite numbers",
+    "integer": "whole numbers",
+    "positive": "numbers above zero",
+    "count": "whole numbers from 0 on",
+}
 _CHUNK = 4096  # rows that are texts at a time
 _SHOWN = 5  # categories that a warning names
 _DIGITS = 1e-3  # of a column's range: what rounding to the precision of x may change
@@ -143,7 +149,8 @@ class _Reader:
                 name = self.seen[which].column.name
                 raise ValueError(
                     f"{self.rows.where(places[at], name)}: {quoted(cell)} is not of the kind "
-                    f"{kind}; mend it, add it to missing, or declare the column otherwise"
+                    f"{kind}, {_WORDS[kind]}; mend it, add it to missing, or declare the column "
+                    f"otherwise"
                 )
             found[at] = value
         return found
