@@ -16,6 +16,8 @@ SCRIPTS = ("step", "epoch", "quality", "guard", "startup", "scaling", "evaluate"
 SCRIPTS += ("processes", "memory", "priors", "hyperspherical", "imputing", "all", "_ways")
 SCRIPTS += ("_timing",)
 RESULTS = {"priors", "hyperspherical", "imputing"}  # which train for long, and are run by hand
+SCRIPTS += ("processes", "memory", "priors", "tables", "hyperspherical", "all", "_ways", "_timing")
+RESULTS = {"priors", "tables", "hyperspherical"}  # which train for long, and are run by hand
 EPOCH_ROWS = {"ours, first", "ours", "Pyro by hand"}
 
 
@@ -190,6 +192,7 @@ def test_a_number_of_repeats_below_one_is_refused(
         ("memory", ["bytes a datum", "BernoulliCode"]),
         ("priors", ["2 seeds", "StandardNormal", "VampPrior"]),
         ("imputing", ["50% of the pixels hidden", "pixel means", "imputed mean"]),
+        ("tables", ["30% of the cells hidden", "IterativeImputer", "mixed"]),
         ("evaluate", ["Evaluation, 20-16-4, 30 images", "share of that rate", "MiB above"]),
         pytest.param(
             "processes",

@@ -221,6 +221,10 @@ CASES: dict[str, tuple[str, Any]] = {
     "data SparseCounts": (
         "--data words.npz --data.valid 4 --data.seed 3 --data.vocabulary words.txt",
         data.SparseCounts("words.npz", valid=4, seed=3, vocabulary="words.txt")),
+    "data Table": (
+        "--data rows.csv --data.columns {c:{binary:[n,y]}} --data.missing [x] --data.seed 3",
+        data.Table("rows.csv", columns={"a": "real", "b": "real", "c": {"binary": ["n", "y"]}},
+                   missing=("x",), seed=3)),
     "data Digits": ("--data digits --data.valid 1500 --data.test 200 --data.seed 1",
                     data.Digits(valid=1500, test=200, seed=1)),
     "data MNIST": ("--data mnist --data.root . --data.binarize fixed --data.valid 8 --data.seed 2",
@@ -267,6 +271,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     words = generator.poisson(1.0, size=(30, 6))
     scipy.sparse.save_npz(folder / "words.npz", scipy.sparse.csr_matrix(words))
     (folder / "words.txt").write_text("".join(f"{word}\n" for word in "abcdef"))
+    lines = [
+        f"{row[0]},{row[1]},{'ny'[number % 2]}"
+        for number, row in enumerate(generator.normal(size=(30, 2)))
+    ]
+    (folder / "rows.csv").write_text("\n".join(["a,b,c", "x,0.5,x", *lines]))
     (folder / "images").mkdir()
     for number in range(20):
         pixels = generator.integers(0, 256, size=(8, 8), dtype=np.uint8)

@@ -128,7 +128,7 @@ def test_new_files_are_read_as_the_old_one(file: Path, tmp_path: Path) -> None:
     assert batch["x"][0].tolist() == [0.5, -4.0, 2.5, 3.0, 1.0, 0.0]
     assert batch["observed"].tolist() == [[True] * 6, [True] * 5 + [False]]
     assert batch["y"].tolist() == [run.classes.index("Lima"), -1]
-    with pytest.raises(ValueError, match=r"has no column 'count'"):
+    with pytest.raises(ValueError, match=r"has no column 'real'"):
         table(tmp_path, "city,size\nRome,huge\n").like(run).load()
 
 
