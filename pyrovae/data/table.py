@@ -1,6 +1,7 @@
 """Tables with columns of several kinds and missing cells."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
@@ -91,6 +92,7 @@ class Table(Source):
         self.test = test
         self.seed = seed
         self._kept: tuple[object, Schema] | None = None
+        self._left_out: dict[str, str] = {}  # why, of a source that was settled
         self._seen: list[Seen] | None = None
         if not isinstance(label, str):
             raise TypeError(f"Table expects label to be the name of a column; got {label!r}")
@@ -156,7 +158,7 @@ class Table(Source):
         if self._kept is None or self._kept[0] != stamp:
             rows = self._rows()
             found = schema_of(rows, self._declared, missing=set(self.missing), label=self.label)
-            self._kept = stamp, found
+            self._kept = stamp, replace(found, left_out=self._left_out | found.left_out)
             self._seen = None
         return self._kept[1]
 
@@ -167,8 +169,10 @@ class Table(Source):
         return described_columns(schema, self._seen or [])
 
     def settled(self) -> Source:
-        columns = {column.name: column.declared for column in self.schema.columns}
-        return self._again(columns=columns)
+        schema = self.schema
+        made = self._again(columns={column.name: column.declared for column in schema.columns})
+        made._left_out = schema.left_out
+        return made
 
     def like(self, other: Source) -> Source:
         if not isinstance(other, Table) or not other._declared:
