@@ -169,7 +169,7 @@ FILES = [
     case("train --data dense.mtx", "dense.mtx is no sound .mtx file", "matrix coordinate"),
     case("train --data far.svm", "there is no file far.svm", "check the path"),
     case("train --data table.csv", "table.csv has no column to model", "all are the same"),
-    case("train --data ./tabel.csv", "there is no file tabel.csv", "did you mean 'table.csv'?"),
+    case("train --data ./tabel.csv", "there is no file tabel.csv", "check the path"),
     case("train --data file", "'file'", "digits, mnist, fashion-mnist"),
     case(f"train {SMALL} --data grey.npy --model.likelihood Bernoulli", "= 0.", "binarise"),
 ]

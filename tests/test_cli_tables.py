@@ -109,6 +109,7 @@ def test_the_other_verbs() -> None:
     assert main(["report", "run"]) == 0
 
 
+@pytest.mark.filterwarnings("default:.*hold none of")
 def test_another_table_is_read_as_that_of_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     """A new city is missing and said; the levels keep their codes."""
     lines = text(40).replace("Oslo", "Bonn").splitlines()

@@ -167,6 +167,8 @@ def described(annotation: Any) -> str:
         origin, inner = get_origin(kind), get_args(kind)
         if origin is Literal:
             parts.append("one of " + ", ".join(map(repr, inner)))
+        elif isinstance(origin, type) and issubclass(origin, Mapping):
+            parts.append("values by name, {name: value}")
         elif isinstance(origin, type) and issubclass(origin, Iterable) and inner:
             parted = [f"of the kind {base.__name__}" for base in _bases(inner[0])]
             named = {int: "integers", float: "numbers", str: "strings"}
