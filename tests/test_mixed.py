@@ -186,3 +186,11 @@ def test_the_calls_are_their_representations() -> None:
     mixed = made()
     names = {kind.__name__: kind for kind in (Mixed, Standardized, Normal, Bernoulli, Binomial)}
     assert repr(eval(repr(mixed), names)) == repr(mixed)
+
+
+def test_parts_within_parts_belong_to_one_model() -> None:
+    """Each of them is claimed once, at any depth, and by one model only."""
+    inner = Normal((2,), scale="element")
+    vae_of(Mixed((Standardized(inner), Bernoulli((1,)))))
+    with pytest.raises(ValueError, match="already part of another model"):
+        vae_of(Mixed((inner, Bernoulli((1,)))))

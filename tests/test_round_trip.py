@@ -222,7 +222,8 @@ CASES: dict[str, tuple[str, Any]] = {
         "--data words.npz --data.valid 4 --data.seed 3 --data.vocabulary words.txt",
         data.SparseCounts("words.npz", valid=4, seed=3, vocabulary="words.txt")),
     "data Table": (
-        '--data rows.csv --data.columns {"c":{"binary":["n","y"]}} --data.missing [x] --data.seed 3',
+        '--data rows.csv --data.columns {"c":{"binary":["n","y"]}} --data.missing [x] '
+        "--data.seed 3",
         data.Table("rows.csv", columns={"a": "real", "b": "real", "c": {"binary": ["n", "y"]}},
                    missing=("x",), seed=3)),
     "data Digits": ("--data digits --data.valid 1500 --data.test 200 --data.seed 1",

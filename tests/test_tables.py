@@ -350,3 +350,31 @@ def test_a_wide_schema_is_refused_before_training(tmp_path: Path) -> None:
     row = ",".join(["1.5"] * 1100)
     with pytest.raises(ValueError, match=r"1100 columns .* more than the 2000 words"):
         table(tmp_path, f"{names}\n{row}\n{row.replace('1', '2')}\n").load()
+
+
+def test_any_name_goes_through_a_configuration(tmp_path: Path) -> None:
+    """As the name of a column, and as a level."""
+    odd = [
+        "null",
+        "1e3x",
+        "no",
+        "a: b",
+        "#c",
+        "- d",
+        "é\u2028\x85e",
+        "q\"'",
+        "{x}",
+        "tab\there",
+        "😀",
+    ]
+    lines = [f'"{name.replace(chr(34), chr(34) * 2)}",{at}.5' for at, name in enumerate(odd)] * 3
+    for name in odd:
+        header = name.replace('"', '""')
+        source = table(tmp_path, "\n".join([f'"{header}",zz', *lines])).settled()
+        again = from_tree(parse(dumped(to_tree(source))), expected=Source)
+        assert isinstance(again, Table)
+        assert repr(again) == repr(source)
+        assert again.schema.columns[0].name == name
+        assert set(again.schema.columns[0].levels) == set(odd[1:])  # null is missing
+        known = again.load().train.tensors["observed"]
+        assert known.sum().item() == known.numel() - 3
