@@ -34,6 +34,7 @@ from pyrovae.data import (
     FashionMNIST,
     ImageFolder,
     SparseCounts,
+    Table,
     TorchvisionImages,
     ToUnit,
 )
@@ -56,6 +57,7 @@ PARTS = [
     ToUnit(),
     MNIST(root="/nowhere", binarize="none"),
     FashionMNIST(valid=1),
+    Table("t.csv", columns={"a": ["x", "1e-3"], "b": {"binary": ["no", "yes"]}}, label="c"),
     Arrays("no: 'such'\nfile.npz", valid=0.25, key="1e-3"),
     SparseCounts("no: 'such'.mtx", vocabulary="words: all.txt", test=0.5),
     TorchvisionImages("EMNIST", size=8, options={"split": "letters", "train": True}),
