@@ -1,6 +1,7 @@
 """Mixed and Standardized: likelihoods of likelihoods, against their parts."""
 
 import copy
+import math
 from typing import Any
 
 import pytest
@@ -194,3 +195,15 @@ def test_parts_within_parts_belong_to_one_model() -> None:
     vae_of(Mixed((Standardized(inner), Bernoulli((1,)))))
     with pytest.raises(ValueError, match="already part of another model"):
         vae_of(Mixed((inner, Bernoulli((1,)))))
+
+
+@pytest.mark.filterwarnings("ignore:poor importance weights")
+def test_bits_are_counted_only_where_all_elements_are() -> None:
+    x = table()
+    counts = Mixed((Bernoulli((1,)), Binomial((2,), total_count=3)))
+    result = pyrovae.evaluate(vae_of(counts).double(), {"x": x[:, 2:]}, samples=5)
+    assert result.bits_per_dim == pytest.approx(-result.log_prob / (3 * math.log(2.0)))
+    assert pyrovae.evaluate(vae_of(made()).double(), {"x": x}, samples=5).bits_per_dim is None
+    again = Mixed((Bernoulli((1,)), Binomial((2,), total_count=3)))
+    holes = {"x": x[:, 2:], "observed": torch.rand(60, 3) < 0.5}
+    assert pyrovae.evaluate(vae_of(again).double(), holes, samples=5).bits_per_dim is None

@@ -119,7 +119,7 @@ def test_a_column_that_is_nowhere_observed_has_a_start(name: str) -> None:
         (Gamma((1,), concentration="element"), stats.gamma(2.5, scale=0.3)),
         (Beta((1,), concentration="network"), stats.beta(2.0, 5.0)),
     ],
-    ids=repr,
+    ids=["Laplace", "StudentT", "LogNormal", "Gamma", "Beta"],
 )
 def test_a_start_is_near_the_fit_by_moments(part: Likelihood, draws: Any) -> None:
     """Of 20,000 draws with a fixed seed, in variance; the tolerance is 15 standard errors or so."""

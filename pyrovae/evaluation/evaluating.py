@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pyrovae.compiling import Compile, check_compile
 from pyrovae.data import DataLike
+from pyrovae.distributions import Joined
 from pyrovae.evaluation.asked import check_count, check_seed, held_out
 from pyrovae.evaluation.importance import Sampler, Weights, device_of, evaluating
 from pyrovae.evaluation.memory import within_memory
@@ -193,18 +194,23 @@ class _Summary:
 
 def _counted_elements(terms: Terms) -> int | None:
     """Return the elements of one x where all are discrete and observed, else None."""
-    elements = 0
-    for site in terms.observed.values():
-        distribution: Any = site.model
-        base = distribution
-        while base is not None:
-            if isinstance(base, MaskedDistribution) or getattr(base, "observed", None) is not None:
-                return None
-            base = getattr(base, "base_dist", None)
-        try:
-            if not distribution.support.is_discrete:
-                return None
-        except NotImplementedError:
-            return None
-        elements += distribution.event_shape.numel()
-    return elements or None
+    if not all(_is_counted(site.model) for site in terms.observed.values()):
+        return None
+    return sum(site.model.event_shape.numel() for site in terms.observed.values()) or None
+
+
+def _is_counted(distribution: Any) -> bool:
+    """Return whether all elements are discrete and observed."""
+    if isinstance(distribution, Joined):
+        return all(map(_is_counted, distribution.groups))
+    base = distribution
+    while base is not None:
+        if isinstance(base, MaskedDistribution) or getattr(base, "observed", None) is not None:
+            return False
+        base = getattr(base, "base_dist", None)
+        if isinstance(base, Joined):  # behind draws that are decoded a part at a time
+            return _is_counted(base)
+    try:
+        return bool(distribution.support.is_discrete)
+    except NotImplementedError:
+        return False
