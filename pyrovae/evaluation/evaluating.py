@@ -194,9 +194,10 @@ class _Summary:
 
 def _counted_elements(terms: Terms) -> int | None:
     """Return the elements of one x where all are discrete and observed, else None."""
-    if not all(_is_counted(site.model) for site in terms.observed.values()):
+    observed: list[Any] = [site.model for site in terms.observed.values()]
+    if not all(map(_is_counted, observed)):
         return None
-    return sum(site.model.event_shape.numel() for site in terms.observed.values()) or None
+    return sum(distribution.event_shape.numel() for distribution in observed) or None
 
 
 def _is_counted(distribution: Any) -> bool:
