@@ -199,6 +199,14 @@ def measured(name: str, seed: int, options: argparse.Namespace, folder: Path) ->
     return {way: errors(source, truth, filled, holes) for way, filled in made.items()}
 
 
+def _cell(values: list[float]) -> str:
+    """Return a mean over seeds and its error, blanks where a table has no such columns."""
+    if any(map(math.isnan, values)):
+        return " " * 18
+    error = stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return f"{mean(values):>10.3f}{error:>8.3f}"
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=5)
@@ -225,9 +233,8 @@ def main(arguments: list[str] | None = None) -> None:
                 cells = ""
                 for kind in (0, 1):
                     values = [run[way][kind] for run in runs]
-                    spread = stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-                    cells += f"{mean(values):>10.3f}{spread:>8.3f}"
-                print(f"{name:<16}{way:<20}{cells}")
+                    cells += _cell([run[way][kind] for run in runs])
+                print(f"{name:<16}{way:<20}{cells}", flush=True)
             print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
 
 

@@ -8,8 +8,8 @@ import pyro.distributions as dist
 import pytest
 import torch
 from cases import (
+    FAMILIES,
     FIRST,
-    LIKELIHOODS,
     MODELS,
     NETWORKS,
     OBJECTIVES,
@@ -33,7 +33,7 @@ IMAGES = ("Conv", "ResNet")  # the names of what goes from an image or to one
 ROWS = [
     *({"prior": name} for name, case in PRIORS.items() if not case.alone),
     *({"posterior": name} for name, case in POSTERIORS.items() if not case.alone),
-    *({"likelihood": name} for name in LIKELIHOODS),
+    *({"likelihood": name} for name in FAMILIES),
     *({"encoder": name, "decoder": name} for name in NETWORKS if not name.startswith(IMAGES)),
     {"encoder": "Conv", "shape": (1, 8, 8)},
     {"decoder": "Conv", "shape": (1, 8, 8), "prior": "VampPrior"},
@@ -84,8 +84,10 @@ def same_as_eager(loss: Any, vae: nn.Module, batch: dict[str, Tensor], **toleran
 
 def fully(row: dict[str, Any]) -> bool:
     """Whether a row is looked at under all objectives; of the others two see enough."""
-    first = {name for names in FIRST for name in names}
-    return not {"prior", "posterior"} & set(row) or bool(first & set(map(str, row.values())))
+    first = {name for names in FIRST for name in names} | {"Bernoulli", "Normal network"}
+    return not {"prior", "posterior", "likelihood"} & set(row) or bool(
+        first & set(map(str, row.values()))
+    )
 
 
 @pytest.mark.usefixtures("recorded_only", "float64")

@@ -10,7 +10,7 @@ import numpy as np
 import pyro.distributions as dist
 import pytest
 import torch
-from cases import LIKELIHOODS, data_for, randomized, small_vae
+from cases import FAMILIES, data_for, randomized, small_vae
 from torch import Tensor, nn
 
 import pyrovae
@@ -328,7 +328,7 @@ def test_codes_among_numbers_are_filled_by_the_commonest_draw() -> None:
 
 
 @QUIET
-@pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_every_likelihood_imputes(name: str) -> None:
     vae = randomized(small_vae(likelihood=name))
     x = data_for(vae)

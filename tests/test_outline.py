@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from cases import LIKELIHOODS, NETWORKS, PAIRS, small_vae
+from cases import FAMILIES, NETWORKS, PAIRS, small_vae
 
 from pyrovae.config import read, to_tree
 from pyrovae.files import own_file, read_whole, require_within
@@ -37,7 +37,7 @@ def test_the_outline_of_every_pair_of_parts_is_the_state_of_the_model(
     outlined(small_vae(prior=prior, posterior=posterior))
 
 
-@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize("likelihood", FAMILIES)
 def test_the_outline_of_every_likelihood(likelihood: str) -> None:
     outlined(small_vae(likelihood=likelihood))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from cases import LIKELIHOODS, NETWORKS, data_for, randomized, small_vae
+from cases import FAMILIES, NETWORKS, data_for, randomized, small_vae
 from torch import Tensor, nn
 
 import pyrovae
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:poor importance weights")
 IMAGES = ("Conv", "ResNet")  # the names of what goes from an image or to one
 
 ROWS: list[dict[str, Any]] = [
-    *({"likelihood": name} for name in LIKELIHOODS),
+    *({"likelihood": name} for name in FAMILIES),
     *({"decoder": name} for name in NETWORKS if not name.startswith(IMAGES)),
     {"decoder": "Conv", "shape": (1, 8, 8)},
     {"decoder": "ResNet batch", "shape": (1, 5, 7)},

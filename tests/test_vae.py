@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from cases import (
+    FAMILIES,
     LIKELIHOODS,
     PAIRS,
     POSTERIORS,
@@ -102,7 +103,7 @@ def test_evidence_of_a_linear_model(float64: torch.dtype) -> None:
     ("prior", "posterior", "likelihood"),
     [
         *((*pair, "Bernoulli") for pair in PAIRS),
-        *(("StandardNormal", "MeanFieldNormal", name) for name in LIKELIHOODS),
+        *(("StandardNormal", "MeanFieldNormal", name) for name in FAMILIES),
     ],
 )
 def test_gradient_reaches_every_parameter(prior: str, posterior: str, likelihood: str) -> None:
@@ -218,7 +219,7 @@ def test_batch_norm_and_vamp_prior() -> None:
 # ----------------------------------------------------------------------- missing entries, starts
 
 
-@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize("likelihood", FAMILIES)
 def test_missing_entries_count_for_nothing(likelihood: str) -> None:
     """Whatever stands where x is not observed, NaN too: the same loss and gradient."""
     vae = small_vae(likelihood=likelihood)
