@@ -232,7 +232,6 @@ def main(arguments: list[str] | None = None) -> None:
             for way in WAYS:
                 cells = ""
                 for kind in (0, 1):
-                    values = [run[way][kind] for run in runs]
                     cells += _cell([run[way][kind] for run in runs])
                 print(f"{name:<16}{way:<20}{cells}", flush=True)
             print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
