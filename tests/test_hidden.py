@@ -11,7 +11,7 @@ from torch.utils.data import IterableDataset
 
 import pyrovae
 from pyrovae.__main__ import main
-from pyrovae.data import MNIST, Arrays, Digits, Hidden, HiddenData, TensorData, as_data
+from pyrovae.data import MNIST, Arrays, Digits, Hidden, HiddenData, Table, TensorData, as_data
 from pyrovae.data.hidden import uniform
 
 
@@ -104,6 +104,46 @@ def test_it_is_its_source_in_all_else() -> None:
     assert source.short_name == "mnist-hidden"
     assert Hidden().event_shape == (1, 8, 8)
     assert repr(source) == "Hidden(MNIST(binarize='none'), share=0.2)"
+
+
+def test_it_is_a_table_where_its_source_is(tmp_path: Path) -> None:
+    """Schema, labels' names and codes are those of the table, also when another one is read."""
+    lines = [f"{at / 7},{'ba'[at % 2]},{'pos' if at % 3 else 'neg'}" for at in range(40)]
+    (tmp_path / "t.csv").write_text("real,binary,kind\n" + "\n".join(lines) + "\n")
+    (tmp_path / "u.csv").write_text("binary,real\nb,1.5\nb,2.5\nb,3.5\n")
+    inner = Table(str(tmp_path / "t.csv"), label="kind", valid=0, test=0)
+    source = Hidden(inner, share=0.3, seed=2)
+    settled = source.settled()
+    assert isinstance(settled, Hidden)
+    assert repr(settled) == f"Hidden({inner.settled()!r}, share=0.3, seed=2)"
+    assert repr(settled.settled()) == repr(settled)
+    assert settled.classes == ("neg", "pos")
+    assert settled.described() == inner.described() != []
+    assert settled.form is not None
+    assert settled.form.names == ["real", "binary"]
+    other = Table(str(tmp_path / "u.csv"), valid=0, test=0)
+    for read in (other.like(settled), Hidden(other, share=0.0).like(inner.settled())):
+        assert whole(read.load().train)["x"].tolist() == [[1.5, 1.0], [2.5, 1.0], [3.5, 1.0]]
+    assert Hidden().settled().like(settled).form is None
+    plain = Hidden(share=0.1)
+    assert plain.settled() is plain
+
+
+@pytest.mark.filterwarnings("ignore:poor importance weights")
+def test_a_table_with_more_holes_is_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{at / 7},{'xyz'[at % 3]}" for at in range(40)]
+    Path("t.csv").write_text("real,category\n" + "\n".join(lines) + "\n")
+    words = ["--data.source", "t.csv", "--data.share", "0.3", "--epochs", "1", "--samples", "3"]
+    words += ["--report", "false", "--compile", "false", "--model.encoder.hidden", "[8]"]
+    words += ["--batch_size", "16"]
+    assert main(["train", "--data", "Hidden", *words, "--out", "R"]) == 0
+    assert main(["sample", "R", "--n", "3"]) == 0
+    assert Path("R/samples.csv").read_text().splitlines()[0] == "real,category"
+    assert main(["evaluate", "R", "--data", "t.csv", "--samples", "3"]) == 0
+    assert main(["train", "--data", "Hidden", "--data.source", "t.cs", "--out", "S"]) == 2
 
 
 @pytest.mark.parametrize("share", [1.0, -0.1, float("nan"), "half", True])

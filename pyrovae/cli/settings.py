@@ -1,6 +1,7 @@
 """Settings: what `train` is told, as one tree whose schema is the signature of `options`."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from inspect import signature
 from pathlib import Path
@@ -112,13 +113,29 @@ def read_settings(flags: Flags, *, allow: Iterable[str] = ()) -> dict[str, Any]:
             tree[key] = over(tree.get(key), source_tree(value, allow=allow) if word else value)
     for name in flags.take("data"):
         tree["data"] = over(tree["data"], source_tree(name, allow=allow))
-    tree = layer(tree, flags.values)
+    tree = layer(tree, _with_source_within(flags.values, tree["data"], allow))
     whole, problems = complete(
         tree, arguments(options), allow=allow, linked=(*LINKED, "likelihood")
     )
     if problems:
         raise UsageError(problems)
     return whole
+
+
+def _with_source_within(
+    values: Sequence[tuple[str, Any]], data: Any, allow: Iterable[str]
+) -> list[tuple[str, Any]]:
+    """Return flags of which a word for the source in `Hidden` is read as one after `--data`."""
+    if not isinstance(data, Written) or data.name.rpartition(".")[2] != "Hidden":
+        return list(values)
+
+    def read(name: str, value: Any) -> Any:
+        if name == "data.source":
+            with suppress(UsageError):  # what it should be is said where the tree is checked
+                return source_tree(value, allow=allow)
+        return value
+
+    return [(name, read(name, value)) for name, value in values]
 
 
 def check_numbers(tree: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from pyrovae.data.base import Data, Epoch
 from pyrovae.data.digits import Digits
 from pyrovae.data.source import Source, Splits, Suggestion, check_seed
+from pyrovae.data.table_texts import TableForm
 from pyrovae.numeric import is_finite
 
 # of the mixing function of Steele, Lea and Flood's SplitMix64 (2014), as signed numbers
@@ -79,6 +80,23 @@ class Hidden(Source):
     def classes(self) -> tuple[str, ...]:
         return self.source.classes
 
+    @property
+    def origin(self) -> Source:
+        return self.source.origin
+
+    @property
+    def form(self) -> TableForm | None:
+        return self.source.form
+
+    def described(self) -> list[str]:
+        return self.source.described()
+
+    def settled(self) -> Source:
+        return self._of(self.source.settled())
+
+    def like(self, other: Source) -> Source:
+        return self._of(self.source.like(other))
+
     def load(self) -> Splits:
         def hidden(split: Data, stream: int) -> Data:
             return HiddenData(split, share=self.share, seed=self.seed, stream=stream)
@@ -89,6 +107,10 @@ class Hidden(Source):
             valid=None if valid is None else hidden(valid, 1),
             test=None if test is None else hidden(test, 2),
         )
+
+    def _of(self, source: Source) -> "Hidden":
+        """Return another source with a share of its entries hidden as here."""
+        return self if source is self.source else Hidden(source, share=self.share, seed=self.seed)
 
 
 class HiddenData(Data):

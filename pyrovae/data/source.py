@@ -68,6 +68,11 @@ class Source(Declared, ABC):
         return ()
 
     @property
+    def origin(self) -> "Source":
+        """What the data are read from: itself, or the source that it changes the data of."""
+        return self
+
+    @property
     def form(self) -> TableForm | None:
         """How x is written as a table with the columns of this one; None where x is no table."""
         return None

@@ -175,6 +175,7 @@ class Table(Source):
         return made
 
     def like(self, other: Source) -> Source:
+        other = other.origin
         if not isinstance(other, Table) or not other._declared:
             return self
         names = self._rows().names
