@@ -4,11 +4,13 @@ import csv
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pyrovae.__main__ import main
 from pyrovae.cli.errors import LINES
 from pyrovae.config import parse
+from pyrovae.data import Table
 from tests.test_tables import BAD, text
 
 SMALL = [
@@ -28,6 +30,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a table and a run of it."""
     made = tmp_path_factory.mktemp("tables")
     (made / "table.csv").write_text(text(80))
+    lines = [line.split(",") for line in text(60).splitlines()]
+    for at, cells in enumerate(lines[1:]):
+        for column in (4, 6, 7):
+            cells[column] = "" if (at + column) % 4 == 0 else cells[column]
+    (made / "holes.csv").write_text("\n".join(map(",".join, lines)) + "\n")
     before = Path.cwd()
     os.chdir(made)
     try:
@@ -107,6 +114,65 @@ def test_the_other_verbs() -> None:
     assert len(made) == 5
     assert main(["encode", "run", "--out", "z.csv"]) == 0
     assert main(["report", "run"]) == 0
+
+
+def test_the_holes_of_a_table_are_filled_in(capsys: pytest.CaptureFixture[str]) -> None:
+    """The table comes back row for row; what was known is as it was, types and levels stay."""
+    header, before = rows("holes.csv")
+    words = ["impute", "run", "--data", "holes.csv", "--samples", "20", "--split", "all"]
+    assert main([*words, "--out", "whole.csv"]) == 0
+    said = capsys.readouterr().out
+    names, after = rows("whole.csv")
+    assert names == COLUMNS
+    assert len(after) == len(before) == 60
+    holes = 0
+    for line, made in zip(before, after, strict=True):
+        old, new = dict(zip(header, line, strict=True)), dict(zip(names, made, strict=True))
+        for name in COLUMNS:
+            hole = old[name] in ("", "NA")
+            holes += hole and name != "same"
+            assert hole or old[name] == new[name] or float(old[name]) == float(new[name])
+        float(new["real"])
+        assert new["integer"] == str(int(new["integer"]))
+        assert float(new["positive"]) > 0.0
+        assert int(new["count"]) >= 0
+        assert new["binary"] in ("no", "yes")
+        assert new["size"] in ("small", "large", "huge")
+        assert new["city"] in ("Rome", "Oslo", "Lima")
+        assert new["same"] == "EU"
+    assert holes > 60
+    assert f"{holes} missing entries of 60 data filled in" in said
+    assert main([*words, "--out", "whole.npz", "--interval", "0.5"]) == 0
+    with np.load("whole.npz") as arrays:
+        x, spread = arrays["x"], arrays["spread"]
+        assert arrays["columns"].tolist() == [
+            *("real", "integer", "positive", "count", "binary", "size", "city")
+        ]
+        assert (~arrays["observed"]).sum() == holes
+        assert (spread[:, 0] > 0.0).tolist() == (~arrays["observed"][:, 0]).tolist()
+        assert x.shape == (60, 7)
+    assert main([*words[:-2], "--out", "test.csv"]) == 0
+    assert len(rows("test.csv")[1]) == 6
+    capsys.readouterr()
+    assert main([*words, "--out", "x.csv", "--interval", "0.5"]) == 2
+    assert "x.csv has no room for intervals; write a .npz file" in capsys.readouterr().err
+
+
+def test_a_table_is_scored(capsys: pytest.CaptureFixture[str]) -> None:
+    """A row that is like no other comes first."""
+    lines = Path("table.csv").read_text().splitlines()
+    cells = lines[5].split(",")
+    cells[1:3] = ["900", "700"]
+    Path("odd.csv").write_text("\n".join([*lines[:5], ",".join(cells), *lines[6:]]) + "\n")
+    words = ["score", "run", "--data", "odd.csv", "--split", "all", "--sort", "--samples", "20"]
+    assert main([*words, "--out", "scores.csv"]) == 0
+    header, found = rows("scores.csv")
+    assert header == ["split", "index", "log_prob", "error", "ess"]
+    assert len(found) == 80
+    source = Table("odd.csv", columns={"real": "real"})
+    split = getattr(source.load(), found[0][0])
+    x = next(split.batches(batch_size=80))["x"][int(found[0][1])]
+    assert x[:2].tolist() == [900.0, 700.0]
 
 
 @pytest.mark.filterwarnings("default:.*hold none of")

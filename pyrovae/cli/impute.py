@@ -11,7 +11,7 @@ from pyrovae.cli.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pyrovae.data import Data
+    from pyrovae.data import Data, Source, TableForm
     from pyrovae.evaluation import Imputation
 
 _COLUMNS = {
@@ -59,7 +59,9 @@ def parser() -> Parser:
         metavar="FILE",
         help="the file to write: .npz for the arrays x (a mean where an entry is missing, or of "
         "codes the commonest draw), draws, spread, observed, ess, index, split and y, or .csv for "
-        "x and its spread alone (default: imputed.npz in RUN)",
+        "x and its spread alone; of a table, .csv has its own columns with the missing cells filled "
+        "in, with --split all in the order of its rows, and the spread is in the .npz, beside the "
+        "names of its columns (default: imputed.npz in RUN)",
     )
     made.add_argument(
         "--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps"
@@ -85,14 +87,12 @@ def run(words: Sequence[str]) -> int:
     given = parser().read(words)
     if given is None:
         return 0
-    from functools import partial
+    import numpy as np
 
-    from pyrovae.cli.growing import arrays_to
     from pyrovae.cli.notes import notes
-    from pyrovae.cli.opening import no_room, open_model, open_source, open_splits
+    from pyrovae.cli.opening import form_of, no_room, open_model, open_source, open_splits
     from pyrovae.cli.outputs import output, written
     from pyrovae.cli.run_folder import find_run
-    from pyrovae.cli.table import table_to
     from pyrovae.evaluation.importance import evaluating
     from pyrovae.evaluation.imputation import Tally, least_draws
     from pyrovae.evaluation.imputing import imputed, imputing
@@ -114,10 +114,17 @@ def run(words: Sequence[str]) -> int:
     for data in splits.values():
         pair = imputing(model, data)
     file = output(given.out, found.folder / "imputed.npz", (".npz", ".csv"))
-    table = file.suffix.lower() == ".csv"
-    to = partial(table_to, names=_COLUMNS) if table else arrays_to
-    size = 0 if table else _size(splits, given.draws)
+    csv = file.suffix.lower() == ".csv"
+    form = form_of(found, allow=allow)
+    if csv and form and given.interval is not None:
+        raise UsageError(
+            [f"--interval: a table in {file.name} has no room for intervals; write a .npz file"]
+        )
+    order = _order(source, splits) if csv and form else None
+    to = _writer(form, csv=csv)
+    size = 0 if csv else _size(splits, given.draws)
     tally = Tally()
+    kept: list[Any] = []
     with (
         notes(),
         memory_advice(no_room),
@@ -130,7 +137,14 @@ def run(words: Sequence[str]) -> int:
                 for made, batch in imputed(pair, data, draws=given.draws, samples=given.samples):
                     tally.add(made)
                     rows = _rows(made, interval=given.interval)
-                    out.add(rows | _beside(name, batch, splits))
+                    if order is None:
+                        out.add(rows | _beside(name, batch, splits))
+                    else:
+                        kept.append(rows["x"])
+        if order is not None:
+            out.add({"x": np.concatenate(kept)[order]})
+        if form and not csv:
+            out.add({"columns": np.array(form.names_of_x)})
         tally.warn()
     where = "all splits" if given.split == ALL else f"{given.split} split"
     print(
@@ -138,6 +152,34 @@ def run(words: Sequence[str]) -> int:
         f"{where}: {file}"
     )
     return 0
+
+
+def _writer(form: "TableForm | None", *, csv: bool) -> Any:
+    """Return what opens the file that rows are added to."""
+    from functools import partial
+
+    from pyrovae.cli.growing import arrays_to
+    from pyrovae.cli.table import table_to
+    from pyrovae.cli.written_table import form_to
+
+    if not csv:
+        return arrays_to
+    return partial(form_to, form=form, key="x") if form else partial(table_to, names=_COLUMNS)
+
+
+def _order(source: "Source", splits: "Mapping[str, Data]") -> Any:
+    """Return where the rows of a table are among those of its splits, None where in order."""
+    import torch
+
+    from pyrovae.data import Table
+    from pyrovae.data.source import split_rows
+
+    table = source.origin
+    if not isinstance(table, Table) or len(splits) < 2:
+        return None
+    count = sum(len(data) for data in splits.values())
+    rows = split_rows(count, valid=table.valid, test=table.test, seed=table.seed)
+    return torch.cat(rows).argsort().numpy()
 
 
 def _size(splits: "Mapping[str, Data]", draws: int) -> int:

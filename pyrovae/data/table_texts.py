@@ -43,6 +43,11 @@ class TableForm:
         """The columns, in the order of the table."""
         return [column.name for column in self.columns]
 
+    @property
+    def names_of_x(self) -> list[str]:
+        """The columns that are modelled, in the order of the columns of x."""
+        return [column.name for column in self.schema.of_x]
+
     def cells(self, x: Array, observed: Array | None = None) -> dict[str, list[str]]:
         """Return texts by column, empty where a cell is not observed.
 
