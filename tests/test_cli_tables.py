@@ -3,6 +3,7 @@
 import csv
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,11 @@ from pyrovae.__main__ import main
 from pyrovae.cli.errors import LINES
 from pyrovae.config import parse
 from pyrovae.data import Table
+from pyrovae.report import vectors
+from pyrovae.report.drawing import Picture
+from pyrovae.report.held_out import Library
+from pyrovae.report.reading import read_run
+from pyrovae.report.vectors import quantiles
 from tests.test_tables import BAD, text
 
 SMALL = [
@@ -184,6 +190,45 @@ def test_another_table_is_read_as_that_of_the_run(capsys: pytest.CaptureFixture[
     printed = capsys.readouterr().out
     assert "13 cells of the column 'city' hold none of its 3 known levels" in printed
     assert "'Bonn' (13); they are taken as missing" in printed
+
+
+def test_a_report_reads_another_table_as_that_of_the_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Codes agree where the levels come in another order, and of some there are none."""
+    lines = text(80).splitlines()
+    chosen = [line for line in lines[1:] if "Lima" not in line and "large" not in line]
+    Path("turned.csv").write_text("\n".join([lines[0], *reversed(chosen)]) + "\n")
+    other = Table("turned.csv", valid=0, test=0)
+    library = Library(other, split="train", allow=())
+    held = library.of(read_run(Path("run")))
+    assert held.data is not None
+    assert held.columns == ("real", "integer", "positive", "count", "binary", "size", "city")
+    x = next(held.data.batches(batch_size=80))["x"]
+    for row, line in zip(x, reversed(chosen), strict=True):
+        cells = dict(zip(lines[0].split(","), line.split(","), strict=True))
+        codes = [["small", "large", "huge"], ["Lima", "Oslo", "Rome"]]
+        assert [levels[int(at)] for levels, at in zip(codes, row[-2:], strict=True)] == [
+            cells["size"], cells["city"]
+        ]  # fmt: skip
+    assert library.of(read_run(Path("run"))) is held
+    named = []
+
+    def watched(data: Any, drawn: Any, names: list[str]) -> Picture:
+        named.append(names)
+        return quantiles(data, drawn, names)
+
+    monkeypatch.setattr(vectors, "quantiles", watched)
+    words = ["--data", "turned.csv", "--split", "train", "--out", "turned.html"]
+    assert main(["report", "run", *words]) == 0
+    assert named == [["real", "integer", "positive", "count", "binary", "size", "city"]]
+    page = Path("turned.html").read_text()
+    for said in ("training data, Table(", "5 is size, 6 is city"):
+        assert said in page, said
+    capsys.readouterr()
+    assert main(["report", "run", "--data", "turned.cs"]) == 2
+    assert main(["report", "run", "--data", "away.csv"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_a_run_goes_on() -> None:

@@ -30,14 +30,16 @@ def run(words: Sequence[str]) -> int:
     given = parser().read(words)
     if given is None:
         return 0
+    from pyrovae.cli.notes import notes
     from pyrovae.cli.settings import read_source
     from pyrovae.report import write
 
     allow = allowed_packages(given.allow)
     source = None if given.data is None else read_source(given.data, allow=allow)
-    report = write(
-        given.runs, file=given.out, data=source, split=given.split, allow=allow, seed=given.seed
-    )
+    with notes():
+        report = write(
+            given.runs, file=given.out, data=source, split=given.split, allow=allow, seed=given.seed
+        )
     for folder, findings in report.findings.items():
         titles = [f"{finding.level}: {finding.title}" for finding in findings]
         print(f"{folder}\n  " + "\n  ".join(titles or ["nothing stands out"]))

@@ -53,11 +53,11 @@ def samples(view: View) -> Iterator[Picture]:
     _require_finite(draws, "samples")
     data = view.shown
     if view.kind == "number":
-        yield vectors.histogram(data, draws)
+        yield vectors.histogram(data, draws, _names(view))
     elif view.kind == "pair":
-        yield vectors.scatter(data, draws)
+        yield vectors.scatter(data, draws, _names(view))
     elif view.kind == "table":
-        yield vectors.quantiles(data, draws)
+        yield vectors.quantiles(data, draws, _names(view))
     else:
         yield vectors.bands(data, draws)
         means = torch.cat(list(drawn(model, vectors.PANELS, seed=view.seed, mean=True)))
@@ -117,7 +117,7 @@ def reconstructions(view: View) -> Iterator[Picture]:
             caption="Held-out data and their reconstructions, E[x | z] at one draw z of q(z | x).",
         )
     else:
-        yield vectors.agreement(x, made)
+        yield vectors.agreement(x, made, _names(view))
 
 
 def latent_space(view: View) -> Iterator[Picture]:
@@ -128,6 +128,11 @@ def latent_space(view: View) -> Iterator[Picture]:
 def latent_dimensions(view: View) -> Iterator[Picture]:
     """Show what each latent dimension carries."""
     yield dimensions(view.require_latents())
+
+
+def _names(view: View) -> list[str]:
+    """Return what the elements are called; a dollar does not begin a formula."""
+    return [name.replace("$", r"\$") for name in view.columns]
 
 
 def _levels(view: View, other: Tensor) -> Levels:

@@ -1,7 +1,9 @@
 """Held-out data: what a report shows of a model beside what the model draws by itself."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from pyrovae.config import dump, from_tree
 from pyrovae.data import Data, DataLike, Source, Splits, as_data, source_for
@@ -18,11 +20,13 @@ class HeldOut:
     Arguments:
         data: the data.
         name: what they are, in words.
+        columns: what the columns of x are called, where they are those of a table.
         absent: why there are none.
     """
 
     data: Data | None = None
     name: str = ""
+    columns: tuple[str, ...] = ()
     absent: str = ""
 
 
@@ -37,8 +41,7 @@ class Library:
 
     Raises:
         TypeError: data of an unknown kind.
-        ValueError: the split is none of the three, or the given data have no such split.
-        OSError: the given data cannot be read.
+        ValueError: the split is none of the three.
     """
 
     def __init__(self, given: DataLike | str | None, *, split: str, allow: Iterable[str]) -> None:
@@ -48,22 +51,28 @@ class Library:
         self.allow = tuple(allow)
         self._last: tuple[str, HeldOut] | None = None
         self._given: HeldOut | None = None
+        self._other: Source | None = None
         if isinstance(given, str):
             given = source_for(given)
         if isinstance(given, Source):
-            self._given = self._chosen(given)
-            if self._given.data is None:
-                raise ValueError(self._given.absent)
+            self._other = given
         elif given is not None:
             data = as_data(given)
             described = f": {data.description}" if data.description else ""
             self._given = HeldOut(data, f"{_count(data)}data{described}")
 
     def of(self, record: RunRecord) -> HeldOut:
-        """Return the held-out data of a run."""
+        """Return the held-out data of a run; a source that was given is read as its own was.
+
+        Raises:
+            ValueError: the given data cannot be read so, or have no such split.
+            OSError: their file cannot be read.
+        """
         if self._given is not None:
             return self._given
         tree = (record.config or {}).get("data")
+        if self._other is not None:
+            return self._read(self._other, tree)
         if tree is None:
             return HeldOut(absent="the run names no data; give some by `--data NAME`")
         try:
@@ -76,6 +85,19 @@ class Library:
             return HeldOut(absent=f"the data cannot be read ({said}); give others by `--data NAME`")
         return self._last[1]
 
+    def _read(self, other: Source, tree: Any) -> HeldOut:
+        """Return the split of a source in place of the one that a run's tree declares."""
+        own = other
+        with suppress(Exception):  # a run whose own source is unknown: there is nothing to go by
+            own = from_tree(tree, allow=self.allow, expected=Source, path="data")
+        other = other.like(own)
+        key = repr(other)
+        if self._last is None or self._last[0] != key:
+            self._last = key, self._chosen(other)
+        if self._last[1].data is None:
+            raise ValueError(self._last[1].absent)
+        return self._last[1]
+
     def _chosen(self, source: Source) -> HeldOut:
         """Return the split that was asked for; validation data stand in for absent test data."""
         splits: Splits = source.load()
@@ -83,7 +105,12 @@ class Library:
         for name in wanted:
             data = getattr(splits, name)
             if data is not None:
-                return HeldOut(data, f"{_count(data)}{_WORDS[name]} data, {source!r}")
+                form = source.form
+                return HeldOut(
+                    data,
+                    f"{_count(data)}{_WORDS[name]} data, {source!r}",
+                    columns=tuple(form.names_of_x) if form else (),
+                )
         kept = " or ".join(name for name in SPLITS if getattr(splits, name) is not None)
         return HeldOut(absent=f"{source!r} keeps no {self.split} split; choose `--split {kept}`")
 

@@ -70,10 +70,11 @@ def traversals(view: View) -> Iterator[Picture]:
         return
     means = [vectors.flat(part) for part in x]
     curve = view.kind == "curve"
-    colors = "from violet (low) to yellow (high)" if curve else "one line for each element of x"
-    yield vectors.moved(
-        values.numpy(), means, names, curve=curve, caption=f"{how} Lines: {colors}."
-    )
+    lines = "from violet (low) to yellow (high)" if curve else "one line for each element of x"
+    if view.held.columns and not curve:
+        few = list(enumerate(view.columns))[: vectors.PANELS]
+        lines += f" ({', '.join(f'{at} is {name}' for at, name in few)})"
+    yield vectors.moved(values.numpy(), means, names, curve=curve, caption=f"{how} Lines: {lines}.")
 
 
 def _chosen(view: View, size: int) -> tuple[list[int], list[str]]:

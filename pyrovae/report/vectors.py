@@ -31,11 +31,12 @@ PANELS = 12
 _DOTS = 500
 _COMPARED = 6  # columns shown against their reconstructions
 _ELEMENTS = 400
+_LETTER = 0.075  # inches
 _SMALL = 160  # of a curve in a small panel
 _FEW = 64  # elements of a curve in a small panel that is drawn as lines, not as points
 
 
-def histogram(data: Tensor | None, drawn: Tensor) -> Picture:
+def histogram(data: Tensor | None, drawn: Tensor, names: Sequence[str]) -> Picture:
     """Return the distribution of a single number, of data and of samples."""
     figure, (axis,) = canvas(3.0)
     sets = [
@@ -53,13 +54,13 @@ def histogram(data: Tensor | None, drawn: Tensor) -> Picture:
             histtype="stepfilled" if filled else "step", alpha=0.35 if filled else 1.0,
             linewidth=1.6, label=name,
         )  # fmt: skip
-    titled(axis, "", "x", "share")
+    titled(axis, "", names[0], "share")
     keyed(axis, loc="upper right")
     said = _said(data, drawn)
     return svg(figure, alt=f"Histograms of {said}.", caption=f"The distribution of {said}.")
 
 
-def scatter(data: Tensor | None, drawn: Tensor) -> Picture:
+def scatter(data: Tensor | None, drawn: Tensor, names: Sequence[str]) -> Picture:
     """Return pairs of numbers as points, of data and of samples."""
     figure, (axis,) = canvas(4.0, margins=Margins(top=0.35))
     for x, (color, name) in zip((data, drawn), _SHOWN, strict=True):
@@ -70,27 +71,28 @@ def scatter(data: Tensor | None, drawn: Tensor) -> Picture:
                 marker="o" if name == "data" else "x",
                 linewidths=0.0 if name == "data" else 0.9, alpha=0.7, rasterized=True,
             )  # fmt: skip
-    titled(axis, "", "x[0]", "x[1]")
+    titled(axis, "", names[0], names[1])
     keyed(axis, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
     said = _said(data, drawn)
     return svg(figure, alt=f"Scatter plot of {said}.", caption=f"Pairs of {said}.")
 
 
-def quantiles(data: Tensor | None, drawn: Tensor) -> Picture:
+def quantiles(data: Tensor | None, drawn: Tensor, names: Sequence[str]) -> Picture:
     """Return quantiles of each column, of data and of samples side by side."""
     sets = [
         (flat(x), *shown) for x, shown in zip((data, drawn), _SHOWN, strict=True) if x is not None
     ]
     centre, spread = _moments(sets[0][0])
     columns = len(centre)
-    figure, (axis,) = canvas(max(2.2, 0.9 + 0.32 * columns), margins=Margins(left=0.5, top=0.35))
+    left = max(0.5, 0.15 + _LETTER * max(map(len, names)))
+    figure, (axis,) = canvas(max(2.2, 0.9 + 0.32 * columns), margins=Margins(left=left, top=0.35))
     for (values, color, name), shift in zip(sets, (-0.15, 0.15), strict=False):
         found = _quantiles((values - centre) / spread, (0.05, 0.25, 0.5, 0.75, 0.95))
         at = np.arange(columns) + shift
         axis.hlines(at, found[0], found[4], color=color, linewidth=1.2)
         axis.hlines(at, found[1], found[3], color=color, linewidth=4.5, label=name)
         axis.plot(found[2], at, "o", color="white", markeredgecolor=color, markersize=4)
-    axis.set_yticks(range(columns), [f"x[{at}]" for at in range(columns)])
+    axis.set_yticks(range(columns), names)
     axis.invert_yaxis()
     axis.grid(axis="x", color=FAINT, linewidth=0.6)
     axis.set_axisbelow(True)
@@ -154,7 +156,7 @@ def curves(first: Tensor, second: Tensor, names: tuple[str, str], *, caption: st
     return svg(figure, alt=f"{len(dots)} small line plots. {caption}", caption=caption)
 
 
-def agreement(x: Tensor, again: Tensor) -> Picture:
+def agreement(x: Tensor, again: Tensor, names: Sequence[str]) -> Picture:
     """Return for each column the data against their reconstructions."""
     data, made = flat(x)[:_DOTS], flat(again)[:_DOTS]
     count = min(data.shape[1], _COMPARED)
@@ -177,7 +179,7 @@ def agreement(x: Tensor, again: Tensor) -> Picture:
         if known.any():
             low, high = float(data[known, at].min()), float(data[known, at].max())
             axis.plot([low, high], [low, high], color=INK, linewidth=0.8, linestyle=":")
-        titled(axis, f"x[{at}]" if count > 1 else "x")
+        titled(axis, names[at])
         axis.tick_params(labelsize=6.5)
     figure.supxlabel("held-out data", fontsize=8.5, color=INK)
     figure.supylabel("reconstruction", fontsize=8.5, color=INK)

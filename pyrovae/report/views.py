@@ -1,5 +1,6 @@
 """Views: a run opened for looking, its model and its held-out data, or why there are none."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from pyrovae.report.reading import RunRecord
 from pyrovae.report.settings import written
 from pyrovae.saving import load
 
+_LONGEST = 20  # letters of a column's name in a figure
 PAIRS = 30  # images shown beside their reconstructions
 
 
@@ -56,6 +58,14 @@ class View:
     def kind(self) -> Kind:
         """How one x is shown."""
         return kind_of(self.shape)
+
+    @property
+    def columns(self) -> list[str]:
+        """What the elements of x are called, by the columns of a table where x is one."""
+        count = math.prod(self.shape)
+        if len(self.held.columns) == count:
+            return [short(name) for name in self.held.columns]
+        return [f"x[{at}]" if count > 1 else "x" for at in range(count)]
 
     @property
     def shown(self) -> Tensor | None:
@@ -148,6 +158,12 @@ def opened(
         view.latents = None
         view.no_latents = f"the model cannot be shown on {view.held.name} ({said(error)})"
     return view
+
+
+def short(name: str) -> str:
+    """Return a column's name as short as a figure has room for."""
+    line = " ".join(name.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 
 def said(error: BaseException) -> str:
