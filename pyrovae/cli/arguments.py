@@ -108,7 +108,10 @@ class Parser(argparse.ArgumentParser):
             *splits: what can be chosen beside the three splits.
         """
         self.add_argument(
-            "--data", metavar="NAME", help="a name, a file or a class (default: the run's own data)"
+            "--data",
+            metavar="NAME",
+            help="a name, a class, a folder of images or a file: .npy, .npz, a table or sparse "
+            "counts (default: the run's own data)",
         )
         self.add_argument(
             "--split", choices=(*SPLITS, *splits), default="test", help="which part of the data"

@@ -59,9 +59,9 @@ def parser() -> Parser:
         metavar="FILE",
         help="the file to write: .npz for the arrays x (a mean where an entry is missing, or of "
         "codes the commonest draw), draws, spread, observed, ess, index, split and y, or .csv for "
-        "x and its spread alone; of a table, .csv has its own columns with the missing cells filled "
-        "in, with --split all in the order of its rows, and the spread is in the .npz, beside the "
-        "names of its columns (default: imputed.npz in RUN)",
+        "x and its spread alone; of a table, .csv has its own columns with the missing cells "
+        "filled in, with --split all in the order of its rows, and the spread is in the .npz, "
+        "beside the names of its columns (default: imputed.npz in RUN)",
     )
     made.add_argument(
         "--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps"

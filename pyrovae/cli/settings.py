@@ -1,6 +1,6 @@
 """Settings: what `train` is told, as one tree whose schema is the signature of `options`."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from inspect import signature
@@ -70,9 +70,9 @@ def options(
     """Train a model on data, evaluate it on what was held out, and keep both in a run folder.
 
     Arguments:
-        data: the data, a class such as MNIST, or shorthand: digits, mnist, a .npy or .npz
-            file, a table (.csv, .tsv, .parquet), a folder of images, a data set of torchvision
-            such as CIFAR10
+        data: the data, a class such as MNIST, or shorthand: digits, mnist, a .npy or .npz file,
+            a table (.csv, .tsv, .parquet), sparse counts (.npz of SciPy, .mtx, .svm), a folder of
+            images, a data set of torchvision such as CIFAR10
         model: the model; its parts are model.prior, model.likelihood (by default the one that
             suits the data), model.posterior, model.encoder and model.decoder
         objective: the bound that is raised
@@ -113,7 +113,7 @@ def read_settings(flags: Flags, *, allow: Iterable[str] = ()) -> dict[str, Any]:
             tree[key] = over(tree.get(key), source_tree(value, allow=allow) if word else value)
     for name in flags.take("data"):
         tree["data"] = over(tree["data"], source_tree(name, allow=allow))
-    tree = layer(tree, _with_source_within(flags.values, tree["data"], allow))
+    tree = layer(tree, list(_within(flags.values, tree["data"], allow)))
     whole, problems = complete(
         tree, arguments(options), allow=allow, linked=(*LINKED, "likelihood")
     )
@@ -122,20 +122,17 @@ def read_settings(flags: Flags, *, allow: Iterable[str] = ()) -> dict[str, Any]:
     return whole
 
 
-def _with_source_within(
+def _within(
     values: Sequence[tuple[str, Any]], data: Any, allow: Iterable[str]
-) -> list[tuple[str, Any]]:
-    """Return flags of which a word for the source in `Hidden` is read as one after `--data`."""
-    if not isinstance(data, Written) or data.name.rpartition(".")[2] != "Hidden":
-        return list(values)
-
-    def read(name: str, value: Any) -> Any:
-        if name == "data.source":
-            with suppress(UsageError):  # what it should be is said where the tree is checked
-                return source_tree(value, allow=allow)
-        return value
-
-    return [(name, read(name, value)) for name, value in values]
+) -> Iterator[tuple[str, Any]]:
+    """Yield flags, of which a word for the source in `Hidden` is read as one after `--data`."""
+    hidden = isinstance(data, Written) and data.name.rpartition(".")[2] == "Hidden"
+    for name, value in values:
+        with suppress(UsageError):  # what it should be is said where the tree is checked
+            if hidden and name == "data.source":
+                yield name, source_tree(value, allow=allow)
+                continue
+        yield name, value
 
 
 def check_numbers(tree: dict[str, Any]) -> None:
