@@ -140,7 +140,7 @@ LIKELIHOODS = [
     case(
         f"train {SMALL} --data rows.npy --model.likelihood Bernoulli",
         "x[0, 0] = 0.1257",
-        "score grey levels as counts with Binomial",
+        "levels in [0, 1] with ContinuousBernoulli",
     ),
 ]
 

@@ -47,6 +47,7 @@ class Bernoulli(Likelihood):
         """Return what to do with grey values; see `Likelihood`."""
         return (
             "binarise the data (binarize='dynamic' or 'fixed' of the MNIST source), score grey "
-            "levels as counts with Binomial(total_count=the largest level), or as numbers with "
-            "Normal"
+            "levels as counts with Binomial(total_count=the largest level), levels 0..255 with "
+            "DiscretizedLogisticMixture, levels in [0, 1] with ContinuousBernoulli, or numbers "
+            "with Normal"
         )
