@@ -5,7 +5,7 @@ PYROVAE_DATA names; otherwise it makes images of its own: shaded balls before co
 Any other images will do: a folder, an array of bytes, or a data set of torchvision.
 
     python examples/colour.py
-    python examples/colour.py --data SVHN --epochs 20
+    python examples/colour.py --data SVHN --network Conv
 """
 
 import argparse
@@ -20,11 +20,12 @@ from torch import Tensor
 import pyrovae
 from pyrovae.data import Data
 from pyrovae.likelihoods import DiscretizedLogisticMixture
-from pyrovae.networks import Conv
+from pyrovae.networks import Conv, ResNet
 from pyrovae.posteriors import MeanFieldNormal
 from pyrovae.priors import StandardNormal
 
 SIDE = 24
+NETWORKS = {"Conv": Conv, "ResNet": ResNet}
 CIFAR = "cifar-10-batches-py"  # what torchvision calls the folder
 
 
@@ -67,14 +68,15 @@ def shown(held_out: Tensor | Data, count: int) -> Tensor:
     return next(held_out.batches(batch_size=count))["x"].float()
 
 
-def build(shape: tuple[int, ...], *, dim: int, components: int) -> pyrovae.VAE:
+def build(shape: tuple[int, ...], *, dim: int, components: int, network: str) -> pyrovae.VAE:
     """Return the model."""
+    made = NETWORKS[network]
     return pyrovae.VAE(
         prior=StandardNormal(dim),
         likelihood=DiscretizedLogisticMixture(shape, total_count=255, components=components),
         posterior=MeanFieldNormal(),
-        encoder=Conv((32, 64)),
-        decoder=Conv((32, 64)),
+        encoder=made((32, 64)),
+        decoder=made((32, 64)),
     )
 
 
@@ -110,6 +112,7 @@ def main(argv: Sequence[str] | None = None) -> pyrovae.evaluation.Evaluation:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--dim", type=int, default=32, help="latent dimensions")
     parser.add_argument("--components", type=int, default=5, help="logistics of each element")
+    parser.add_argument("--network", choices=NETWORKS, default="ResNet", help="of both directions")
     parser.add_argument("--samples", type=int, default=100, help="draws for log p(x)")
     parser.add_argument("--test", type=int, default=200, help="test images to evaluate")
     parser.add_argument("--seed", type=int, default=0)
@@ -120,7 +123,8 @@ def main(argv: Sequence[str] | None = None) -> pyrovae.evaluation.Evaluation:
     x = shown(test, given.test)
     print(f"{name}: images of shape {list(x.shape[1:])}, of which {len(x)} are tested on")
     torch.manual_seed(given.seed)  # for the networks' starting values
-    vae = build(tuple(x.shape[1:]), dim=given.dim, components=given.components)
+    shape = tuple(x.shape[1:])
+    vae = build(shape, dim=given.dim, components=given.components, network=given.network)
     pyrovae.fit(
         vae, train, valid=valid, epochs=given.epochs, batch_size=given.batch_size, seed=given.seed
     )
