@@ -170,12 +170,13 @@ def _maker(name: str, given: Any, base: type) -> Callable[[], Any]:
 
 def _again(part: Any) -> Any:
     """Make a part by the constructor call of another, and so the parts in it."""
-    return type(part)(
-        **{
-            name: _again(value) if isinstance(value, nn.Module) else value
-            for name, value in arguments_of(part).items()
-        }
-    )
+
+    def made(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return type(value)(made(item) for item in value)
+        return _again(value) if isinstance(value, nn.Module) else value
+
+    return type(part)(**{name: made(value) for name, value in arguments_of(part).items()})
 
 
 def example(part: type) -> Any:

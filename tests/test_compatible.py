@@ -21,6 +21,9 @@ from pyrovae.priors import StandardNormal, VampPrior
 DOCS = Path(__file__).parent.parent / "docs"
 FOLLOWING = {"VampPrior", "ExemplarPrior"}  # made of posteriors, and so of their kind
 CELLS = list(product(PRIORS, POSTERIORS))
+ROWS: dict[str, str] = {}  # a row for each class of likelihood
+for _name, _case in LIKELIHOODS.items():
+    ROWS.setdefault(type(_case.make((3,))).__name__, _name)
 
 
 def legal(prior: str, posterior: str) -> bool:
@@ -74,6 +77,36 @@ def test_any_likelihood_goes_with_any_pair() -> None:
             assert cell.legal, cell
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ROWS.values(), ids=ROWS)
+def test_every_cell_with_a_likelihood(
+    name: str, found: dict[tuple[str, str], Compatibility]
+) -> None:
+    """The full product, each cell built as a model; what a pair is alone, it is with any."""
+    part = LIKELIHOODS[name].make((3,))
+    count = 0
+    for prior, posterior in CELLS:
+        q = POSTERIORS[posterior].make()
+        size = max(set(PRIORS[prior].sizes) & set(POSTERIORS[posterior].sizes))
+        cell = compatible(PRIORS[prior].make(size), q, part)
+        pair, blind = found[prior, posterior], part.fits_data and q.enumerated
+        assert cell.legal == (pair.legal and not blind), cell
+        count += cell.legal
+        if cell.legal:
+            assert legal(prior, posterior), cell
+            assert cell.kl == pair.kl, cell
+        elif pair.legal:
+            assert "a closed form of the likelihood" in cell.reason, cell
+        else:
+            assert cell.prior in cell.reason, cell
+            assert cell.posterior in cell.reason, cell
+    print(f"\n{len(CELLS)} pairs with {name}: {count} legal, {len(CELLS) - count} refused")
+
+
+def test_a_row_stands_for_each_class_of_likelihood() -> None:
+    assert set(ROWS) == set(of_room("likelihoods"))
+
+
 def test_every_exported_pair_is_in_the_table() -> None:
     said = compatibilities()
     assert len(said) == len(of_room("priors")) * len(of_room("posteriors"))
@@ -95,6 +128,9 @@ def test_the_parts_given_stay_as_they_are() -> None:
     assert torch.equal(before, torch.random.get_rng_state())
     assert not hasattr(posterior, "event_shape")
     assert compatible(VampPrior, posterior).prior == "VampPrior(3)"
+    mixed = LIKELIHOODS["Mixed"].make((3,))
+    for _ in range(2):  # parts in a tuple are made anew as well
+        assert compatible(prior, posterior, mixed).legal
 
 
 @pytest.mark.parametrize("wrong", [nn.Linear(2, 2), nn.Linear, "StandardNormal", None])
