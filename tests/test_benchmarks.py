@@ -12,12 +12,9 @@ import pytest
 import torch
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-SCRIPTS = ("step", "epoch", "quality", "guard", "startup", "scaling", "evaluate")
-SCRIPTS += ("processes", "memory", "priors", "hyperspherical", "imputing", "all", "_ways")
-SCRIPTS += ("_timing",)
-RESULTS = {"priors", "hyperspherical", "imputing"}  # which train for long, and are run by hand
-SCRIPTS += ("processes", "memory", "priors", "tables", "hyperspherical", "all", "_ways", "_timing")
-RESULTS = {"priors", "tables", "hyperspherical"}  # which train for long, and are run by hand
+SCRIPTS = ("step", "epoch", "quality", "guard", "startup", "scaling", "evaluate", "processes")
+SCRIPTS += ("memory", "priors", "tables", "hyperspherical", "imputing", "all", "_ways", "_timing")
+RESULTS = {"priors", "tables", "hyperspherical", "imputing"}  # long trainings, run by hand
 EPOCH_ROWS = {"ours, first", "ours", "Pyro by hand"}
 
 
