@@ -122,7 +122,9 @@ class Head:
         for (name, size), shape, chunk in zip(self.sizes.items(), shapes, chunks, strict=True):
             value = chunk.reshape(batch + shape)
             if isinstance(size, int):  # shape is (n, *event_shape)
-                value = value.squeeze(len(batch)) if size == 1 else value.movedim(len(batch), -1)
+                # in one block, for a recorded step must know how its gradient lies in memory
+                behind = value.movedim(len(batch), -1)
+                value = value.squeeze(len(batch)) if size == 1 else behind.contiguous()
             unpacked[name] = value
         return unpacked
 

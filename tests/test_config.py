@@ -32,6 +32,7 @@ from pyrovae.data import (
     Binarize,
     Digits,
     FashionMNIST,
+    Hidden,
     ImageFolder,
     SparseCounts,
     Table,
@@ -53,6 +54,7 @@ PARTS = [
     ELBO(beta=Ramp(0, 1, steps=5), kl="sampled", particles=3, free_bits=1e-7),
     Constant(1e-5),
     Digits(valid=10),
+    Hidden(MNIST(), share=0.25),
     Binarize(),
     ToUnit(),
     MNIST(root="/nowhere", binarize="none"),
@@ -80,7 +82,8 @@ def test_a_part_survives_tree_and_text(part: Declared) -> None:
     assert to_tree(again) == tree
     if not isinstance(part, VAE):
         kept = arguments_of(part)
-        plain = {k: v for k, v in kept.items() if not isinstance(v, Declared)}
+        parts = {k for k, v in kept.items() if isinstance(v, Declared) or k == "parts"}
+        plain = {k: v for k, v in kept.items() if k not in parts}
         assert {k: v for k, v in arguments_of(again).items() if k in plain} == plain
         assert [type(v) for v in arguments_of(again).values()] == [type(v) for v in kept.values()]
 
