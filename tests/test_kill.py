@@ -84,7 +84,7 @@ def killed_at(run: Path, moment: float, epochs: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("epochs", "kills"), [("40", 1), pytest.param("300", 20, marks=pytest.mark.slow)]
+    ("epochs", "kills"), [("12", 1), pytest.param("300", 20, marks=pytest.mark.slow)]
 )
 def test_killed_at_any_moment(epochs: str, kills: int, tmp_path: Path) -> None:
     whole = tmp_path / "whole"

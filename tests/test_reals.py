@@ -19,7 +19,7 @@ from pyrovae.networks import MLP
 from pyrovae.objectives import ELBO
 
 POSITIVE = [name for name, case in LIKELIHOODS.items() if case.line == "positive"]
-SHARES = [name for name, case in LIKELIHOODS.items() if case.line == "unit"]
+SHARES = [name for name in LIKELIHOODS if name.startswith("Beta")]
 OURS = [
     *(name for name in LIKELIHOODS if name.startswith(("Laplace", "StudentT"))),
     *POSITIVE,

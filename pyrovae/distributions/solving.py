@@ -30,8 +30,8 @@ def root(
     Example:
         >>> ends = torch.tensor([0.0, 3.0], dtype=torch.float64)
         >>> low, high = ends.split(1)
-        >>> root(lambda s: (s**2 - 2, 2 * s), low=low, high=high, start=high).item()
-        1.4142135623730951
+        >>> root(lambda s: (s**2 - 2, 2 * s), low=low, high=high, start=high)
+        tensor([1.4142], dtype=torch.float64)
     """
     point = torch.maximum(torch.minimum(start, high), low)
     for _ in range(_STEPS):

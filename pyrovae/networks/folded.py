@@ -174,7 +174,7 @@ class Folded(nn.Module):
                 f"{self.owner} expects {what} of shape [..., {_listed(shape)}]; "
                 f"got [{_listed(given.shape)}]"
             )
-        return given.shape[:depth]
+        return torch.Size(given.shape[:depth])  # Pyro's tracked tensors slice to a tuple
 
     def _floating(self, given: Tensor) -> Tensor:
         return given if given.is_floating_point() else given.to(self.offset.dtype)
