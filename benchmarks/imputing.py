@@ -11,6 +11,7 @@ import argparse
 import sys
 import time
 import warnings
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -52,12 +53,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="only see that everything runs")
     options = parser.parse_args(arguments)
-    hidden, dim, whole = 300, 32, MNIST()
+    hidden, dim = 300, 32
+    whole: Any = MNIST()
     likelihood: Any = Bernoulli
     if options.quick:
         options.epochs, options.rows, options.samples = 1, 30, 20
-        hidden, dim, whole = 16, 4, Digits()  # type: ignore[assignment]
-        likelihood = lambda shape: Binomial(shape, total_count=16)  # noqa: E731
+        hidden, dim, whole = 16, 4, Digits()
+        likelihood = partial(Binomial, total_count=16)
     source = Hidden(whole, share=options.share, seed=options.seed)
     splits = source.load()
     with random_state(options.seed):
