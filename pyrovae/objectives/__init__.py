@@ -5,16 +5,19 @@ from pyrovae.objectives.iwae import IWAE
 from pyrovae.objectives.kl import analytic_kl, is_point, kl_rule
 from pyrovae.objectives.objective import Measurement, Objective, ObjectiveModule
 from pyrovae.objectives.parameters import LocalParameters, is_local
+from pyrovae.objectives.quantities import QUANTITIES, Quantity, unit_of
 from pyrovae.objectives.terms import Site, Terms
 from pyrovae.objectives.tracing import trace_terms
 
 __all__ = [
     "ELBO",
     "IWAE",
+    "QUANTITIES",
     "LocalParameters",
     "Measurement",
     "Objective",
     "ObjectiveModule",
+    "Quantity",
     "Site",
     "Terms",
     "analytic_kl",
@@ -22,4 +25,5 @@ __all__ = [
     "is_point",
     "kl_rule",
     "trace_terms",
+    "unit_of",
 ]

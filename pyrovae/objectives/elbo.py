@@ -35,6 +35,8 @@ class ELBO(Objective):
         ELBO(beta=Ramp(steps=100), free_bits=0.1)
     """
 
+    formula = "E_q[log p(x|z)] - beta KL(q(z|x) || p(z))"
+
     def __init__(
         self,
         *,

@@ -28,6 +28,8 @@ class IWAE(Objective):
         IWAE(particles=5)
     """
 
+    formula = "E_q[log 1/K sum_k p(x, z_k) / q(z_k|x)]"
+
     def __init__(self, *, particles: int = 50) -> None:
         super().__init__(particles=particles)
 

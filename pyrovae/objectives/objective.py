@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pyro.infer
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from pyrovae.declared import Declared
 from pyrovae.numeric import is_count, limit
 from pyrovae.objectives.parameters import LocalParameters
+from pyrovae.objectives.quantities import unit_of
 from pyrovae.objectives.terms import Terms
 from pyrovae.objectives.tracing import trace_terms
 
@@ -26,8 +27,9 @@ class Measurement:
 
     Arguments:
         bound: the quantity to be raised, for each datum, shape `[batch]`, in nats.
-        logged: named quantities worth a line in a log, 0-dimensional means over the batch,
-            without gradient.
+        logged: named quantities worth a line in a log, 0-dimensional, without gradient, of the
+            names in `QUANTITIES`, which gives their units. A bound is logged as it is, also where
+            its gradient comes from a surrogate.
     """
 
     bound: Tensor
@@ -40,16 +42,30 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
     It follows Pyro's convention that a loss is summed over the batch: `loss`, `loss_and_grads` and
     `differentiable_loss` serve `pyro.infer.SVI`, and `objective(model, guide)` is a module whose
     `forward` returns the differentiable loss. Settings do not change after construction; under
-    plain `SVI` the objective counts its own steps for the schedules, privately.
+    plain `SVI` the objective counts its own steps for the schedules, privately. `print` shows the
+    formula.
+
+    A subclass states `formula`, the quantity that it raises, and `estimators`, the names of the
+    gradient estimators that it has; the first is its default.
 
     Arguments:
         particles: how many draws of the guide each datum gets.
+        estimator: how the gradient is estimated.
 
     Raises:
-        ValueError: the number of particles is not a positive integer.
+        ValueError: the number of particles is not a positive integer, or the objective has no such
+            estimator.
     """
 
-    def __init__(self, *, particles: int) -> None:
+    formula: ClassVar[str] = ""
+    estimators: ClassVar[tuple[str, ...]] = ("reparameterised",)
+
+    def __init__(self, *, particles: int, estimator: str = "reparameterised") -> None:
+        if estimator not in self.estimators:
+            raise ValueError(
+                f"{type(self).__name__} expects estimator to be one of "
+                f"{', '.join(map(repr, self.estimators))}; got {estimator!r}"
+            )
         if not is_count(particles):
             raise ValueError(
                 f"{type(self).__name__} expects particles to be a positive "
@@ -59,6 +75,7 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
             num_particles=particles, max_plate_nesting=1, vectorize_particles=True
         )
         self.particles = particles
+        self.estimator = estimator
         self._calls = 0
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -67,6 +84,11 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
                 f"{type(self).__name__} is immutable: make a new one with {name}={value!r}"
             )
         super().__setattr__(name, value)
+
+    def __str__(self) -> str:
+        return (
+            f"{self!r} raises {self.formula}, in {unit_of('loss')}" if self.formula else repr(self)
+        )
 
     @abstractmethod
     def measure(self, terms: Terms, step: Tensor | None = None) -> Measurement:

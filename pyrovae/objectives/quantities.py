@@ -1,0 +1,38 @@
+"""Quantities: what objectives log, each with its name, its meaning and its unit."""
+
+from typing import NamedTuple
+
+_NATS = "nats per datum"
+
+
+class Quantity(NamedTuple):
+    """The meaning of a logged quantity and its unit; the unit of a plain number is empty."""
+
+    meaning: str
+    unit: str
+
+
+QUANTITIES: dict[str, Quantity] = {
+    "loss": Quantity("what is lowered: the objective with its sign changed", _NATS),
+    "elbo": Quantity("the evidence lower bound, unweighted", _NATS),
+    "iwae": Quantity("the importance-weighted bound", _NATS),
+    "reconstruction": Quantity("E_q[log p(x | z)]", _NATS),
+    "kl": Quantity("KL(q(z | x) || p(z)), mean over the data", _NATS),
+    "beta": Quantity("the weight of the KL term", ""),
+}
+
+
+def unit_of(name: str) -> str:
+    """Return the unit of a logged quantity, empty for a plain number.
+
+    Arguments:
+        name: its name, with or without the split that it was measured on.
+
+    Raises:
+        KeyError: there is no such quantity.
+
+    Example:
+        >>> unit_of("train/elbo"), unit_of("beta")
+        ('nats per datum', '')
+    """
+    return QUANTITIES[name.rpartition("/")[2]].unit
