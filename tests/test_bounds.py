@@ -35,7 +35,7 @@ from pyrovae.schedules import Ramp
 
 pytestmark = pytest.mark.usefixtures("float64")
 
-# ------------------------------------------------------- x = W z + s e, and a guide off its posterior
+# ------------------------------------------------------ x = W z + s e, a guide off its posterior
 
 W = torch.tensor([[1.0, 0.4], [-0.3, 0.8], [0.5, 0.5]], dtype=torch.float64)
 NOISE = 0.9

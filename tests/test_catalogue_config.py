@@ -163,7 +163,7 @@ OBJECTIVES = [
     case("train --objective.free_bits_group 0", "got 0", "a positive integer or 'site'"),
     case(
         f"train {SMALL} --objective.free_bits 1 --objective.free_bits_group 7",
-        "divides the 2 of site 'z'; got 7",
+        "divides the 32 of site 'z'; got 7",
         "'site' takes all of them together",
     ),
     case("train --objective Renyi --objective.alpha .inf", "got inf", "alpha=-1e6"),
