@@ -41,6 +41,7 @@ from pyrovae.likelihoods import (
 from pyrovae.models import VAE
 from pyrovae.networks import MLP, Conv, Embedding, GatedMLP, ResNet, SetEncoder
 from pyrovae.objectives import CUBO, ELBO, IWAE, Capacity, MultiplyIWAE, Renyi
+from pyrovae.objectives import DIP, ELBO, IWAE, TotalCorrelation
 from pyrovae.posteriors import (
     FullRankNormal,
     InverseAutoregressiveFlow,
@@ -885,8 +886,19 @@ OBJECTIVES: dict[str, Case] = {
     "Renyi": Case(lambda: Renyi(alpha=0.3, particles=4)),
     "MultiplyIWAE": Case(lambda: MultiplyIWAE(particles=2, groups=3)),
     "Capacity": Case(lambda: Capacity(capacity=Ramp(0.1, 2.1, steps=4), weight=3.0)),
+    "TotalCorrelation": Case(lambda: TotalCorrelation()),
+    "TotalCorrelation stratified": Case(
+        lambda: TotalCorrelation(
+            beta=Ramp(0.0, 2.0, steps=4), sampling="stratified", size=50, particles=3
+        )
+    ),
+    "DIP": Case(lambda: DIP()),
+    "DIP II": Case(lambda: DIP(kind="II", diagonal=1.0, kl="sampled", particles=2)),
 }
 REPORTED: dict[str, Case] = {"CUBO": Case(lambda: CUBO(order=3.0, particles=4))}  # not trained by
+
+# What the names of objectives hold that need a KL which splits into dimensions.
+SPLIT = ("free bits", "TotalCorrelation")
 
 # ---------------------------------------------------------------------------------------- models
 

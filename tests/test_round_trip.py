@@ -222,6 +222,15 @@ CASES: dict[str, tuple[str, Any]] = {
         "--objective.particles 2",
         objectives.Capacity(capacity=schedules.Ramp(end=3.0, steps=7), weight=5.0, kl="sampled",
                             particles=2)),
+    "objective TotalCorrelation": (
+        "--objective TotalCorrelation --objective.alpha 0.5 --objective.beta 4 "
+        "--objective.gamma 2 --objective.sampling stratified --objective.size 60",
+        objectives.TotalCorrelation(alpha=0.5, beta=4.0, gamma=2.0, sampling="stratified",
+                                    size=60)),
+    "objective DIP": (
+        "--objective DIP --objective.kind II --objective.diagonal 2 --objective.off_diagonal 3 "
+        "--objective.kl analytic",
+        objectives.DIP(kind="II", diagonal=2.0, off_diagonal=3.0, kl="analytic")),
     "objective IWAE": ("--objective IWAE --objective.particles 3", objectives.IWAE(particles=3)),
     "beta Constant": ("--objective.beta Constant --objective.beta.value 0.3",
                       schedules.Constant(0.3)),

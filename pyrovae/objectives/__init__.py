@@ -1,7 +1,16 @@
 """Objectives: bounds on log p(x), each a short function of one record of terms."""
 
+from pyrovae.objectives.aggregate import (
+    aggregated_site,
+    crossed,
+    crossed_per_dimension,
+    log_prior_per_dimension,
+    log_weights,
+    mixed,
+)
 from pyrovae.objectives.capacity import Capacity
 from pyrovae.objectives.cubo import CUBO
+from pyrovae.objectives.dip import DIP
 from pyrovae.objectives.elbo import ELBO
 from pyrovae.objectives.iwae import IWAE
 from pyrovae.objectives.kl import analytic_kl, is_point, kl_rule
@@ -11,10 +20,12 @@ from pyrovae.objectives.parameters import LocalParameters, is_local
 from pyrovae.objectives.quantities import QUANTITIES, Quantity, unit_of
 from pyrovae.objectives.renyi import Renyi
 from pyrovae.objectives.terms import Site, Terms
+from pyrovae.objectives.total_correlation import TotalCorrelation
 from pyrovae.objectives.tracing import trace_terms
 
 __all__ = [
     "CUBO",
+    "DIP",
     "ELBO",
     "IWAE",
     "QUANTITIES",
@@ -28,10 +39,17 @@ __all__ = [
     "Renyi",
     "Site",
     "Terms",
+    "TotalCorrelation",
+    "aggregated_site",
     "analytic_kl",
+    "crossed",
+    "crossed_per_dimension",
     "is_local",
     "is_point",
     "kl_rule",
+    "log_prior_per_dimension",
+    "log_weights",
+    "mixed",
     "trace_terms",
     "unit_of",
 ]

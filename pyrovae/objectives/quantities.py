@@ -23,6 +23,11 @@ QUANTITIES: dict[str, Quantity] = {
     "kl": Quantity("KL(q(z | x) || p(z)), mean over the data", _NATS),
     "beta": Quantity("the weight of the KL term", ""),
     "capacity": Quantity("the KL that is aimed at", _NATS),
+    "mutual_information": Quantity("I(x; z), estimated on batches", _NATS),
+    "total_correlation": Quantity("the total correlation of q(z), estimated on batches", _NATS),
+    "dimension_kl": Quantity("sum_d KL(q(z_d) || p(z_d)), estimated on batches", _NATS),
+    "off_diagonal": Quantity("the sum of squared covariances between latent dimensions", ""),
+    "diagonal": Quantity("the sum of squared gaps of latent variances to one", ""),
 }
 
 
