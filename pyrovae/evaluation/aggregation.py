@@ -38,7 +38,8 @@ def surgery(model: Programs, data: DataLike, *, samples: int = 2000, seed: int =
     """Take the mean KL of a data set apart at the aggregated posterior q(z).
 
     `q(z) = 1/N sum_j q(z | x_j)` is computed over all N data at each of S draws of z ~ q(z), and so
-    has no error of its own; the cost is of order S x N x dimensions. No parameter, buffer or random
+    has no error of its own; the cost is of order S x N x dimensions. The data are read twice, and
+    should be the same each time: not pixels that are binarised anew. No parameter, buffer or random
     state is changed.
 
     References:
