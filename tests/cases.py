@@ -40,8 +40,16 @@ from pyrovae.likelihoods import (
 )
 from pyrovae.models import VAE
 from pyrovae.networks import MLP, Conv, Embedding, GatedMLP, ResNet, SetEncoder
-from pyrovae.objectives import CUBO, ELBO, IWAE, Capacity, MultiplyIWAE, Renyi
-from pyrovae.objectives import DIP, ELBO, IWAE, TotalCorrelation
+from pyrovae.objectives import (
+    CUBO,
+    DIP,
+    ELBO,
+    IWAE,
+    Capacity,
+    MultiplyIWAE,
+    Renyi,
+    TotalCorrelation,
+)
 from pyrovae.posteriors import (
     FullRankNormal,
     InverseAutoregressiveFlow,
