@@ -40,7 +40,7 @@ from pyrovae.likelihoods import (
 )
 from pyrovae.models import VAE
 from pyrovae.networks import MLP, Conv, Embedding, GatedMLP, ResNet, SetEncoder
-from pyrovae.objectives import ELBO, IWAE
+from pyrovae.objectives import ELBO, IWAE, ReweightedWakeSleep
 from pyrovae.posteriors import (
     FullRankNormal,
     InverseAutoregressiveFlow,
@@ -881,6 +881,13 @@ OBJECTIVES: dict[str, Case] = {
     "ELBO beta": Case(lambda: ELBO(beta=Ramp(0.0, 2.0, steps=4), particles=2)),
     "ELBO free bits": Case(lambda: ELBO(free_bits=0.05)),
     "IWAE": Case(lambda: IWAE(particles=4)),
+    "ELBO stl": Case(lambda: ELBO(particles=2, estimator="stl")),
+    "ELBO score": Case(lambda: ELBO(particles=2, estimator="score")),
+    "IWAE stl": Case(lambda: IWAE(particles=4, estimator="stl")),
+    "IWAE dreg": Case(lambda: IWAE(particles=4, estimator="dreg")),
+    "IWAE score": Case(lambda: IWAE(particles=4, estimator="score")),
+    "IWAE vimco": Case(lambda: IWAE(particles=4, estimator="vimco")),
+    "ReweightedWakeSleep": Case(lambda: ReweightedWakeSleep(particles=4)),
 }
 
 # ---------------------------------------------------------------------------------------- models

@@ -6,6 +6,7 @@ from pyrovae.objectives.kl import analytic_kl, is_point, kl_rule
 from pyrovae.objectives.objective import Measurement, Objective, ObjectiveModule
 from pyrovae.objectives.parameters import LocalParameters, is_local
 from pyrovae.objectives.quantities import QUANTITIES, Quantity, unit_of
+from pyrovae.objectives.reweighted_wake_sleep import ReweightedWakeSleep
 from pyrovae.objectives.terms import Site, Terms
 from pyrovae.objectives.tracing import trace_terms
 
@@ -18,6 +19,7 @@ __all__ = [
     "Objective",
     "ObjectiveModule",
     "Quantity",
+    "ReweightedWakeSleep",
     "Site",
     "Terms",
     "analytic_kl",

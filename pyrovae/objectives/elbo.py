@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from pyrovae.numeric import is_finite
+from pyrovae.objectives.estimators import others_mean, score_term
 from pyrovae.objectives.objective import Measurement, Objective
-from pyrovae.objectives.terms import Policy, Site, Terms, particle_mean
+from pyrovae.objectives.terms import PARTICLE_DIM, Policy, Site, Terms, particle_mean
 from pyrovae.schedules import Schedule, as_schedule
 
 
@@ -14,7 +15,9 @@ class ELBO(Objective):
 
     References:
         Kingma and Welling, 2014, arXiv:1312.6114; beta: Higgins et al., 2017; free bits: Kingma et
-        al., 2016, arXiv:1606.04934.
+        al., 2016, arXiv:1606.04934. "stl": Roeder, Wu and Duvenaud, 2017, arXiv:1703.09194;
+        "score": Williams, 1992; its baseline: Kool, van Hoof and Welling, 2019, "Buy 4 REINFORCE
+        samples, get a baseline for free!".
 
     Arguments:
         beta: the weight of the KL term, a number or a schedule of the step; zero is legal.
@@ -24,10 +27,18 @@ class ELBO(Objective):
         free_bits: a floor lambda, in nats for each latent dimension: the KL term becomes
             `sum_j max(lambda, mean of KL_j over the batch)`. The mean is over the batch of one
             process.
+        estimator: "reparameterised" differentiates the draws. "stl" does, and leaves out the score
+            of log q, whose mean is zero: at the exact posterior nothing is left to vary. Its KL is
+            sampled. "score" takes the bound of each draw times the gradient of log q, for guides
+            whose draws have no gradient; its baseline is the mean of the datum's other particles,
+            and with one particle that of the other data in the batch of one process. All three are
+            unbiased where the bound of a datum hangs on no other's draws, as it does under batch
+            normalisation in the decoder.
 
     Raises:
-        ValueError: an argument is out of range; or, when it is used, no closed form exists for
-            `kl="analytic"`, or the KL does not split into dimensions for `free_bits`.
+        ValueError: an argument is out of range, or two do not go together; or, when it is used, no
+            closed form exists for `kl="analytic"`, or the KL does not split into dimensions for
+            `free_bits`.
 
     Example:
         >>> from pyrovae.schedules import Ramp
@@ -36,6 +47,7 @@ class ELBO(Objective):
     """
 
     formula = "E_q[log p(x|z)] - beta KL(q(z|x) || p(z))"
+    estimators = ("reparameterised", "stl", "score")
 
     def __init__(
         self,
@@ -44,14 +56,25 @@ class ELBO(Objective):
         kl: Policy = "auto",
         particles: int = 1,
         free_bits: float = 0.0,
+        estimator: str = "reparameterised",
     ) -> None:
-        super().__init__(particles=particles)
+        super().__init__(particles=particles, estimator=estimator)
         if kl not in ("auto", "analytic", "sampled"):
             raise ValueError(f"ELBO expects kl to be 'auto', 'analytic' or 'sampled'; got {kl!r}")
         if not is_finite(free_bits) or free_bits < 0.0:
             raise ValueError(
                 f"ELBO expects free_bits to be a finite number of nats of at least 0; "
                 f"got {free_bits!r}"
+            )
+        if estimator == "stl" and kl == "analytic":
+            raise ValueError(
+                "ELBO expects kl to be 'auto' or 'sampled' with estimator='stl', which leaves out "
+                "the score of a sampled log q; got kl='analytic', which has no such part"
+            )
+        if estimator == "score" and free_bits > 0.0:
+            raise ValueError(
+                f"ELBO expects free_bits=0 with estimator='score', which praises each draw by the "
+                f"bound of its datum, and the floor is on a mean over the batch; got {free_bits!r}"
             )
         self._schedule = as_schedule(beta)
         for end in (self._schedule.final, getattr(self._schedule, "start", 0.0)):
@@ -69,12 +92,15 @@ class ELBO(Objective):
             value = reconstruction.detach().mean()
             logged = {"loss": -value, "reconstruction": value, "beta": torch.as_tensor(beta)}
             return Measurement(bound=reconstruction, logged=logged)
-        kl = particle_mean(terms.expectation(terms.divergence(self.kl)))
+        divergence = terms.divergence(self._policy)
+        kl = particle_mean(terms.expectation(divergence))
         penalty = kl
         if self.free_bits > 0.0:
             floored = [self._floored(terms, site) for site in terms.latent.values()]
             penalty = sum(floored[1:], floored[0]).expand_as(kl)
         bound = reconstruction - beta * penalty
+        if self.estimator == "score":
+            bound = bound + self._score(terms, terms.log_likelihood - beta * divergence)
         means = reconstruction.detach().mean(), kl.detach().mean()
         return Measurement(
             bound=bound,
@@ -89,16 +115,27 @@ class ELBO(Objective):
 
     def method(self, terms: Terms) -> dict[str, str]:
         """Return for each latent site whether its KL is taken "analytic" or "sampled"."""
-        return terms.method(self.kl)
+        return terms.method(self._policy)
 
     @property
     def needs_densities(self) -> bool:
         """Whether a point has no bound: with a weight of zero it has one, its reconstruction."""
-        return self.beta != 0.0
+        return self.beta != 0.0 or self.estimator == "score"
+
+    @property
+    def _policy(self) -> Policy:
+        return "sampled" if self.estimator == "stl" else self.kl
+
+    def _score(self, terms: Terms, integrand: Tensor) -> Tensor:
+        """Return the score term of the bound of each draw less its baseline, of value zero."""
+        signal = integrand.detach()
+        mean = terms.expectation(signal).detach()
+        baseline = others_mean(mean, dim=PARTICLE_DIM if self.particles > 1 else -1)
+        return particle_mean(terms.expectation(score_term(terms, signal - baseline)))
 
     def _floored(self, terms: Terms, site: Site) -> Tensor:
         """Return the site's KL with each dimension's batch mean floored, 0-dimensional."""
-        split = terms.kl_per_dimension(site, self.kl)
+        split = terms.kl_per_dimension(site, self._policy)
         if split is None:
             raise ValueError(
                 f"free_bits floors the KL of each latent dimension, but at site '{site.name}' the "
