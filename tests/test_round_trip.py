@@ -202,9 +202,15 @@ CASES: dict[str, tuple[str, Any]] = {
         "--model.encoder.network MLP --model.encoder.network.hidden [5]",
         networks.Embedding((0, 2, 0, 2, 0, 0), width=3, network=networks.MLP((5,)))),
     "objective ELBO": ("--objective ELBO --objective.beta 0.5 --objective.kl sampled "
-                       "--objective.particles 2 --objective.free_bits 0.1",
-                       objectives.ELBO(beta=0.5, kl="sampled", particles=2, free_bits=0.1)),
-    "objective IWAE": ("--objective IWAE --objective.particles 3", objectives.IWAE(particles=3)),
+                       "--objective.particles 2 --objective.free_bits 0.1 "
+                       "--objective.estimator stl",
+                       objectives.ELBO(beta=0.5, kl="sampled", particles=2, free_bits=0.1,
+                                       estimator="stl")),
+    "objective IWAE": ("--objective IWAE --objective.particles 3 --objective.estimator dreg",
+                       objectives.IWAE(particles=3, estimator="dreg")),
+    "objective ReweightedWakeSleep": (
+        "--objective ReweightedWakeSleep --objective.particles 3",
+        objectives.ReweightedWakeSleep(particles=3)),
     "beta Constant": ("--objective.beta Constant --objective.beta.value 0.3",
                       schedules.Constant(0.3)),
     "beta Ramp": ("--objective.beta Ramp --objective.beta.start 0.1 --objective.beta.end 0.9 "

@@ -1,6 +1,7 @@
 """Draws: whether they carry the gradient of their guide, and by which way it reaches log q."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from pyro.poutine.messenger import Messenger
@@ -76,6 +77,20 @@ def is_drawn(node: Mapping[str, Any]) -> bool:
     return not node["is_observed"] and node["infer"].get("_enumerate_dim") is None
 
 
+def unweighted(site: Any) -> Tensor:
+    """Return log q of a latent site as it drew or enumerates it.
+
+    A weight or a mask by Pyro's handlers is on its term in a bound, and does not change what is
+    drawn.
+    """
+    guided = site.guided
+    if isinstance(guided["scale"], float | int) and guided["scale"] == 1 and guided["mask"] is None:
+        log_q: Tensor = site.log_q
+        return log_q
+    as_drawn: Tensor = replace(site, guided={**guided, "scale": 1.0, "mask": None}).log_q
+    return as_drawn
+
+
 class Detached(Messenger):
     """Cut the gradient of every draw in a guide, where it is drawn.
 
@@ -136,12 +151,6 @@ def require_weighable(guided: Mapping[str, Mapping[str, Any]], *, dropout: bool)
             f"estimator='dreg' weighs the gradient into one draw, and the guide draws "
             f"{drawn}: where one hangs on another it would be weighed twice; {other}"
         )
-    for name, node in guided.items():
-        if not isinstance(node["scale"], float | int) or node["scale"] != 1:
-            raise ValueError(
-                f"site '{name}': estimator='dreg' is of weights p / q, and poutine.scale in the "
-                f"guide makes others; {other}, or weigh outside of the programs"
-            )
     for name in drawn:
         if _is_discrete(guided[name]["fn"]):
             raise ValueError(

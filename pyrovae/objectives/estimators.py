@@ -5,12 +5,11 @@ A surrogate has the value of the bound and another gradient. Its terms here are 
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from pyrovae.objectives.draws import Draws, weigh
+from pyrovae.objectives.draws import Draws, unweighted, weigh
 from pyrovae.objectives.terms import PARTICLE_DIM, Site, Terms
 
 # For each estimator how the guide's draws are treated when they are traced.
@@ -51,7 +50,7 @@ def score_term(terms: Terms, signal: Tensor) -> Tensor:
         >>> term.item(), bool(torch.autograd.grad(term, loc)[0] == 2 * terms.latent["z"].value)
         (0.0, True)
     """
-    parts = [_score(site) for site in drawn_sites(terms)]
+    parts = [unweighted(site) for site in drawn_sites(terms)]
     if not parts:
         return torch.zeros_like(signal)
     log_q = sum(parts[1:], parts[0])
@@ -120,11 +119,3 @@ def _around(values: Tensor, scan: Callable[..., Tensor], nothing: float) -> tupl
         scanned = scan(ordered, PARTICLE_DIM).narrow(PARTICLE_DIM, 0, count - 1)
         found.append(torch.cat([first, scanned], PARTICLE_DIM))
     return found[0], found[1].flip(PARTICLE_DIM)
-
-
-def _score(site: Site) -> Tensor:
-    """Return log q as it drew: a weight or a mask of the site's terms does not change its draws."""
-    guided = site.guided or {"scale": 1.0, "mask": None}
-    if isinstance(guided["scale"], float | int) and guided["scale"] == 1 and guided["mask"] is None:
-        return site.log_q
-    return replace(site, guided={**guided, "scale": 1.0, "mask": None}).log_q

@@ -12,6 +12,7 @@ from pyrovae.objectives.estimators import (
 )
 from pyrovae.objectives.objective import Measurement, Objective
 from pyrovae.objectives.terms import Terms
+from pyrovae.objectives.weights import importance_weight
 
 
 class IWAE(Objective):
@@ -41,7 +42,7 @@ class IWAE(Objective):
     Raises:
         ValueError: the number of particles is not a positive integer, or is one for "vimco"; or,
             when it is used, "dreg" with an enumerated site, with dropout in the guide, with more
-            than one draw, or with discrete draws.
+            than one draw, or with discrete draws; or sites that are weighed differently.
 
     Example:
         >>> IWAE(particles=5)
@@ -66,16 +67,21 @@ class IWAE(Objective):
     def measure(self, terms: Terms, step: Tensor | None = None) -> Measurement:
         """Return the bound of each datum; see `Objective.measure`."""
         terms.require_outer_mass()
-        log_weight = terms.log_weight
+        log_weight, scale = importance_weight(terms)
         bound = log_weight.logsumexp(-2, keepdim=True) - math.log(log_weight.shape[-2])
+        bound = bound if scale == 1.0 else scale * bound
         if self.estimator == "dreg":
             weigh_draws(terms, log_weight.detach().softmax(-2))
         elif self.estimator in ("score", "vimco"):
-            signal = bound.detach() - self._baseline(terms, bound.detach())
-            bound = bound + score_term(terms, signal).sum(-2, keepdim=True)
+            if self.estimator == "vimco":
+                baseline = scale * bounds_without(log_weight.detach())
+            else:
+                baseline = others_mean(terms.expectation(bound.detach()).detach(), dim=-1)
+            term = score_term(terms, bound.detach() - baseline)
+            bound = bound + term.sum(-2, keepdim=True)
         bound = terms.expectation(bound).squeeze(-2)
         reconstruction = terms.expectation(terms.log_likelihood.detach()).mean()
-        elbo = terms.expectation(log_weight.detach()).mean()
+        elbo = terms.expectation(terms.log_weight.detach()).mean()
         value = bound.detach().mean()
         return Measurement(
             bound=bound,
@@ -87,9 +93,3 @@ class IWAE(Objective):
                 "kl": reconstruction - elbo,
             },
         )
-
-    def _baseline(self, terms: Terms, bound: Tensor) -> Tensor:
-        """Return what each draw's bound is compared with, which knows nothing of the draw."""
-        if self.estimator == "vimco":
-            return bounds_without(terms.log_weight.detach())
-        return others_mean(terms.expectation(bound).detach(), dim=-1)

@@ -7,6 +7,7 @@ from torch import Tensor
 from pyrovae.objectives.estimators import score_term
 from pyrovae.objectives.objective import Measurement, Objective
 from pyrovae.objectives.terms import Terms
+from pyrovae.objectives.weights import importance_weight
 
 
 class ReweightedWakeSleep(Objective):
@@ -57,15 +58,15 @@ class ReweightedWakeSleep(Objective):
                 f"ReweightedWakeSleep draws every latent site, and the guide enumerates {names}, "
                 f"whose gradient is exact under ELBO and IWAE; use one of them"
             )
-        log_weight = terms.log_weight
+        log_weight, scale = importance_weight(terms)
         weight = log_weight.detach().softmax(-2)
-        bound = log_weight.logsumexp(-2) - math.log(log_weight.shape[-2])
+        bound = scale * (log_weight.logsumexp(-2) - math.log(log_weight.shape[-2]))
         value = bound.detach().mean()
         for site in terms.latent.values():  # the bound would have the guide lower its weights
             bound = bound + (weight * (site.log_q - site.log_q.detach())).sum(-2)
-        bound = bound + score_term(terms, weight).sum(-2)
+        bound = bound + score_term(terms, scale * weight).sum(-2)
         reconstruction = terms.log_likelihood.detach().mean()
-        elbo = log_weight.detach().mean()
+        elbo = terms.log_weight.detach().mean()
         return Measurement(
             bound=bound,
             logged={

@@ -17,7 +17,7 @@ from pyro.distributions.util import scale_and_mask
 from torch import Tensor
 from torch.distributions import Distribution
 
-from pyrovae.objectives.draws import family_of
+from pyrovae.objectives.draws import family_of, unweighted
 from pyrovae.objectives.kl import analytic_kl, factors, is_point
 
 Policy = Literal["auto", "analytic", "sampled"]
@@ -181,7 +181,7 @@ class Terms:
     @cached_property
     def log_mass(self) -> Tensor | None:
         """`log q` of the enumerated values, None where no site is enumerated."""
-        masses = [site.log_q for site in self.enumerated]
+        masses = [unweighted(site) for site in self.enumerated]
         return _total(masses) if masses else None
 
     def expectation(self, terms: Tensor, *, event_dim: int = 0) -> Tensor:
