@@ -85,7 +85,7 @@ def trace_terms(
     watch = DropoutWatch()
     with Detached() if draws == "detached" else nullcontext() if draws == "live" else watch:
         guide_trace = _run(_enumerated(guide), args, named, particles)
-    held: Mapping[str, Message] = {}
+    held: dict[str, Any] = {}
     if draws in ("path", "weighted"):
         held = _held(guide_trace.nodes, weighted=draws == "weighted", dropout=watch.seen)
     if len(held) > 1:  # one draw may have gone into the parameters of another
@@ -97,7 +97,7 @@ def trace_terms(
     return _pair(model_trace.nodes, guide_trace.nodes, held)
 
 
-def _held(nodes: Mapping[str, Any], *, weighted: bool, dropout: bool) -> dict[str, Message]:
+def _held(nodes: Mapping[str, Any], *, weighted: bool, dropout: bool) -> dict[str, Any]:
     """Return a guide's messages of what it draws at values that carry no gradient.
 
     To be weighted, each draw becomes a tensor of its own, so that what the guide itself went on to
@@ -162,9 +162,9 @@ def _pair(
         for node in (*modelled.values(), *guided.values())
     )
     for name in names:
-        for node in (guided.get(name), modelled.get(name)):
-            if node is not None:
-                _require_plates(name, node, enumerated=enumerated)
+        for found in (guided, modelled):
+            if name in found:
+                _require_plates(name, found[name], enumerated=enumerated)
     sites = [
         Site(
             name,
