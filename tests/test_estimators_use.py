@@ -259,9 +259,7 @@ class DrawnBits(Posterior):
 
 
 WITHOUT_A_GRADIENT = [
-    ELBO(estimator="score"),
     ELBO(estimator="score", particles=4),
-    IWAE(particles=4, estimator="score"),
     IWAE(particles=4, estimator="vimco"),
     ReweightedWakeSleep(particles=4),
 ]
@@ -273,12 +271,19 @@ def drawn_bits() -> pyrovae.VAE:
 
 @pytest.mark.parametrize("objective", WITHOUT_A_GRADIENT, ids=repr)
 def test_bits_are_drawn_and_learned(objective: Objective) -> None:
-    """Six bits, of which three copy the others: log p(x) rises from about -4.1 towards -2.1."""
+    """Six bits, of which three copy the others: log p(x) rises from -4.16 towards -2.08."""
     vae = drawn_bits()
-    pyrovae.fit(vae, bits(200), objective=objective, epochs=25, batch_size=50, seed=0,
-                optimizer=lambda p: torch.optim.Adam(p, lr=0.03))  # fmt: skip
+    pyrovae.fit(
+        vae,
+        bits(200),
+        objective=objective,
+        epochs=60,
+        batch_size=50,
+        seed=0,
+        optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.1),
+    )
     after = pyrovae.evaluate(vae, bits(200, seed=2), samples=50).log_prob
-    assert after > -3.6
+    assert after > -3.2
     assert len(pyro.get_param_store()) == 0
 
 
@@ -341,6 +346,29 @@ def test_stl_with_dropout_runs_one_draw_and_refuses_several() -> None:
         gradients(ELBO(estimator="stl"), Dropped(3, **CHAIN))
 
 
+class Planar(Pair):
+    """A flow that knows no inverse but of what it has just drawn."""
+
+    def posterior(self) -> Any:
+        torch.manual_seed(4)
+        base = dist.Normal(self.values["loc"], 1.0).expand([1]).to_event(1)
+        return dist.TransformedDistribution(base, [dist.transforms.Planar(*torch.randn(3, 1))])
+
+    def prior(self) -> Any:
+        return dist.Normal(torch.zeros(1), 1.0).to_event(1)
+
+    def likelihood(self, z: Tensor) -> Any:
+        return dist.Normal(z.squeeze(-1), 1.0)
+
+
+@pytest.mark.parametrize("objective", [ELBO(estimator="stl"), ELBO(estimator="score")], ids=repr)
+def test_a_flow_without_an_inverse(objective: Objective) -> None:
+    pair = Planar(1, loc=0.3)
+    assert isinstance(gradients(ELBO(), pair)["loc"], Tensor)
+    with pytest.raises(ValueError, match=r"site 'z': .* does not score a copy of its draw"):
+        gradients(objective, pair)
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -359,6 +387,25 @@ def test_stl_with_dropout_runs_one_draw_and_refuses_several() -> None:
 def test_refused_settings(call: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         call()
+
+
+def test_a_weight_of_one_site_is_refused_under_a_logarithm() -> None:
+    class Beta(Pair):
+        weight: Any = 1.0
+
+        def model(self) -> None:
+            with pyro.plate("data", len(self.x)):
+                with pyro.poutine.scale(scale=self.weight):
+                    z = pyro.sample("z", self.prior())
+                pyro.sample("x", self.likelihood(z), obs=self.x)
+
+    for weight, said in ((2.0, "the weight 2 and"), (torch.tensor(2.0), "the weight of a tensor")):
+        pair = Beta(3, **START)
+        pair.weight = weight
+        assert gradients(ELBO(estimator="stl"), pair)["loc"].isfinite().all()
+        for objective in (IWAE(particles=2), ReweightedWakeSleep(particles=2)):
+            with pytest.raises(ValueError, match=f"site 'z' of the model {said}.*ELBO"):
+                gradients(objective, pair)
 
 
 def test_wake_sleep_refuses_what_is_enumerated_and_score_what_is_a_point() -> None:

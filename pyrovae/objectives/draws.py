@@ -91,6 +91,23 @@ def unweighted(site: Any) -> Tensor:
     return as_drawn
 
 
+def log_density(distribution: Any, value: Tensor, name: str) -> Tensor:
+    """Return log q of a value at a site, which may be a copy of what was drawn there.
+
+    Raises:
+        ValueError: the distribution knows the density of its very draws alone.
+    """
+    try:
+        log_q: Tensor = distribution.log_prob(value)
+    except (KeyError, NotImplementedError) as error:
+        raise ValueError(
+            f"site '{name}': {family_of(distribution)} in the guide does not score a copy of its "
+            f"draw, as a gradient estimator needs ({error}); use estimator='reparameterised', or "
+            f"a family with an inverse"
+        ) from error
+    return log_q
+
+
 class Detached(Messenger):
     """Cut the gradient of every draw in a guide, where it is drawn.
 

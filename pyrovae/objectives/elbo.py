@@ -32,8 +32,8 @@ class ELBO(Objective):
             sampled. "score" takes the bound of each draw times the gradient of log q, for guides
             whose draws have no gradient; its baseline is the mean of the datum's other particles,
             and with one particle that of the other data in the batch of one process. All three are
-            unbiased where the bound of a datum hangs on no other's draws, as it does under batch
-            normalisation in the decoder.
+            unbiased; "score" only where the bound of a datum hangs on its own draws alone, so not
+            under batch normalisation in the decoder.
 
     Raises:
         ValueError: an argument is out of range, or two do not go together; or, when it is used, no
@@ -73,8 +73,8 @@ class ELBO(Objective):
             )
         if estimator == "score" and free_bits > 0.0:
             raise ValueError(
-                f"ELBO expects free_bits=0 with estimator='score', which praises each draw by the "
-                f"bound of its datum, and the floor is on a mean over the batch; got {free_bits!r}"
+                f"ELBO expects free_bits=0 with estimator='score', which weighs each draw by "
+                f"the bound of its datum: the floor is on a mean over the batch; got {free_bits!r}"
             )
         self._schedule = as_schedule(beta)
         for end in (self._schedule.final, getattr(self._schedule, "start", 0.0)):

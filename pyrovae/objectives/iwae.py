@@ -36,8 +36,8 @@ class IWAE(Objective):
             fit q to p(z | x). "score" and "vimco" are unbiased, for guides whose draws have no
             gradient: both weigh the gradient of log q by the bound, "score" less the mean of the
             other data's bounds in the batch of one process, "vimco" less the bound without this
-            draw. Unbiased holds where the bound of a datum hangs on no other's draws, as it does
-            under batch normalisation in the decoder.
+            draw. "dreg", "score" and "vimco" are unbiased only where the bound of a datum hangs on
+            its own draws alone, so not under batch normalisation in the decoder.
 
     Raises:
         ValueError: the number of particles is not a positive integer, or is one for "vimco"; or,

@@ -17,7 +17,7 @@ from pyro.distributions.util import scale_and_mask
 from torch import Tensor
 from torch.distributions import Distribution
 
-from pyrovae.objectives.draws import family_of, unweighted
+from pyrovae.objectives.draws import family_of, log_density, unweighted
 from pyrovae.objectives.kl import analytic_kl, factors, is_point
 
 Policy = Literal["auto", "analytic", "sampled"]
@@ -85,10 +85,10 @@ class Site:
 
     def _log_q(self, fn: Distribution, factor: Callable[[Any], Any]) -> Tensor:
         """Return the score of the value by the guide or its factors, without gradient if held."""
-        log_q = fn.log_prob(self.value)
+        log_q = log_density(fn, self.value, self.name)
         if self.held is None:
             return log_q
-        score = factor(self.held["fn"]).log_prob(self.held["value"])
+        score = log_density(factor(self.held["fn"]), self.held["value"], self.name)
         return log_q - (score - score.detach())  # the value of log q, and the gradient of its path
 
     @cached_property
