@@ -33,7 +33,8 @@ def score_term(terms: Terms, signal: Tensor) -> Tensor:
 
     Arguments:
         terms: a record of detached draws.
-        signal: what the score of each draw is weighed by, `[*enumerated, particles, batch]`, without gradient.
+        signal: what the score of each draw is weighed by, `[*enumerated, particles, batch]`,
+            without gradient.
 
     Example:
         >>> import pyro, pyro.distributions as dist, torch
