@@ -349,10 +349,11 @@ def test_stl_with_dropout_runs_one_draw_and_refuses_several() -> None:
 class Planar(Pair):
     """A flow that knows no inverse but of what it has just drawn."""
 
+    map = dist.transforms.Planar(1)
+
     def posterior(self) -> Any:
-        torch.manual_seed(4)
-        base = dist.Normal(self.values["loc"], 1.0).expand([1]).to_event(1)
-        return dist.TransformedDistribution(base, [dist.transforms.Planar(*torch.randn(3, 1))])
+        base = dist.Normal(self.values["loc"].unsqueeze(-1), 1.0).to_event(1)
+        return dist.TransformedDistribution(base, [self.map.double()])
 
     def prior(self) -> Any:
         return dist.Normal(torch.zeros(1), 1.0).to_event(1)
