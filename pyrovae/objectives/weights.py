@@ -21,12 +21,17 @@ def importance_weight(terms: Terms) -> tuple[Tensor, float]:
     Example:
         >>> import pyro, pyro.distributions as dist, torch
         >>> from pyrovae.objectives import trace_terms
-        >>> def program():
+        >>> x = torch.zeros(3)
+        >>> def guide():
         ...     with pyro.plate("data", 6, subsample_size=3):
         ...         pyro.sample("z", dist.Normal(0.0, 1.0))
-        >>> log_weight, scale = importance_weight(trace_terms(program, program))
-        >>> log_weight.tolist(), scale
-        ([[0.0, 0.0, 0.0]], 2.0)
+        >>> def model():
+        ...     guide()
+        ...     with pyro.plate("data", 6, subsample_size=3):
+        ...         pyro.sample("x", dist.Uniform(-1.0, 1.0), obs=x)
+        >>> log_weight, scale = importance_weight(trace_terms(model, guide))
+        >>> [[round(w, 4) for w in row] for row in log_weight.tolist()], scale
+        ([[-0.6931, -0.6931, -0.6931]], 2.0)
     """
     scales = {}
     for site in (*terms.latent.values(), *terms.observed.values()):
