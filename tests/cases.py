@@ -40,7 +40,15 @@ from pyrovae.likelihoods import (
 )
 from pyrovae.models import VAE
 from pyrovae.networks import MLP, Conv, Embedding, GatedMLP, ResNet, SetEncoder
-from pyrovae.objectives import ELBO, IWAE, ReweightedWakeSleep
+from pyrovae.objectives import (
+    CUBO,
+    ELBO,
+    IWAE,
+    Capacity,
+    MultiplyIWAE,
+    Renyi,
+    ReweightedWakeSleep,
+)
 from pyrovae.posteriors import (
     FullRankNormal,
     InverseAutoregressiveFlow,
@@ -880,6 +888,7 @@ OBJECTIVES: dict[str, Case] = {
     "ELBO sampled": Case(lambda: ELBO(kl="sampled", particles=3)),
     "ELBO beta": Case(lambda: ELBO(beta=Ramp(0.0, 2.0, steps=4), particles=2)),
     "ELBO free bits": Case(lambda: ELBO(free_bits=0.05)),
+    "ELBO site floor": Case(lambda: ELBO(free_bits=3.0, free_bits_group="site")),
     "IWAE": Case(lambda: IWAE(particles=4)),
     "ELBO stl": Case(lambda: ELBO(particles=2, estimator="stl")),
     "ELBO score": Case(lambda: ELBO(particles=2, estimator="score")),
@@ -888,7 +897,11 @@ OBJECTIVES: dict[str, Case] = {
     "IWAE score": Case(lambda: IWAE(particles=4, estimator="score")),
     "IWAE vimco": Case(lambda: IWAE(particles=4, estimator="vimco")),
     "ReweightedWakeSleep": Case(lambda: ReweightedWakeSleep(particles=4)),
+    "Renyi": Case(lambda: Renyi(alpha=0.3, particles=4)),
+    "MultiplyIWAE": Case(lambda: MultiplyIWAE(particles=2, groups=3)),
+    "Capacity": Case(lambda: Capacity(capacity=Ramp(0.1, 2.1, steps=4), weight=3.0)),
 }
+REPORTED: dict[str, Case] = {"CUBO": Case(lambda: CUBO(order=3.0, particles=4))}  # not trained by
 
 # ---------------------------------------------------------------------------------------- models
 
@@ -951,7 +964,7 @@ ROOMS: dict[str, dict[str, Case]] = {
     "posteriors": POSTERIORS,
     "networks": NETWORKS,
     "schedules": SCHEDULES,
-    "objectives": OBJECTIVES,
+    "objectives": OBJECTIVES | REPORTED,
     "models": MODELS,
 }
 

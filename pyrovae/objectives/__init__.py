@@ -1,24 +1,32 @@
 """Objectives: bounds on log p(x), each a short function of one record of terms."""
 
+from pyrovae.objectives.capacity import Capacity
+from pyrovae.objectives.cubo import CUBO
 from pyrovae.objectives.elbo import ELBO
 from pyrovae.objectives.iwae import IWAE
 from pyrovae.objectives.kl import analytic_kl, is_point, kl_rule
+from pyrovae.objectives.multiply_iwae import MultiplyIWAE
 from pyrovae.objectives.objective import Measurement, Objective, ObjectiveModule
 from pyrovae.objectives.parameters import LocalParameters, is_local
 from pyrovae.objectives.quantities import QUANTITIES, Quantity, unit_of
+from pyrovae.objectives.renyi import Renyi
 from pyrovae.objectives.reweighted_wake_sleep import ReweightedWakeSleep
 from pyrovae.objectives.terms import Site, Terms
 from pyrovae.objectives.tracing import trace_terms
 
 __all__ = [
+    "CUBO",
     "ELBO",
     "IWAE",
     "QUANTITIES",
+    "Capacity",
     "LocalParameters",
     "Measurement",
+    "MultiplyIWAE",
     "Objective",
     "ObjectiveModule",
     "Quantity",
+    "Renyi",
     "ReweightedWakeSleep",
     "Site",
     "Terms",

@@ -10,9 +10,9 @@ from pyrovae.objectives.estimators import (
     score_term,
     weigh_draws,
 )
+from pyrovae.objectives.importance import from_same_draws, importance_weight
 from pyrovae.objectives.objective import Measurement, Objective
 from pyrovae.objectives.terms import Terms
-from pyrovae.objectives.weights import importance_weight
 
 
 class IWAE(Objective):
@@ -31,9 +31,9 @@ class IWAE(Objective):
         estimator: "reparameterised" differentiates the draws; its signal in the guide falls with K.
             "dreg" does too, leaves out the score of log q, and squares the normalised weights on
             the way into the guide: unbiased, and its signal rises with K. "stl" leaves out the
-            score alone, and for K > 1 is biased: the gradient of the guide lacks
-            `E[sum_k w_k grad log q(z_k | x)]`, w_k the normalised weights, the gradient that would
-            fit q to p(z | x). "score" and "vimco" are unbiased, for guides whose draws have no
+            score alone, and for K > 1 is biased: its mean in the guide is the gradient of the bound
+            plus `E[sum_k w_k grad log q(z_k | x)]`, w_k the normalised weights, which fits q to
+            p(z | x). "score" and "vimco" are unbiased, for guides whose draws have no
             gradient: both weigh the gradient of log q by the bound, "score" less the mean of the
             other data's bounds in the batch of one process, "vimco" less the bound without this
             draw. "dreg", "score" and "vimco" are unbiased only where the bound of a datum hangs on
@@ -80,16 +80,7 @@ class IWAE(Objective):
             term = score_term(terms, bound.detach() - baseline)
             bound = bound + term.sum(-2, keepdim=True)
         bound = terms.expectation(bound).squeeze(-2)
-        reconstruction = terms.expectation(terms.log_likelihood.detach()).mean()
-        elbo = terms.expectation(terms.log_weight.detach()).mean()
         value = bound.detach().mean()
         return Measurement(
-            bound=bound,
-            logged={
-                "loss": -value,
-                "iwae": value,
-                "elbo": elbo,
-                "reconstruction": reconstruction,
-                "kl": reconstruction - elbo,
-            },
+            bound=bound, logged={"loss": -value, "iwae": value, **from_same_draws(terms)}
         )

@@ -102,9 +102,17 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
         """
 
     @property
+    def draws(self) -> int:
+        """How many draws of the guide each datum gets in all."""
+        return self.particles
+
+    @property
     def needs_densities(self) -> bool:
         """Whether the bound reads log q of every site, which a point does not have."""
         return True
+
+    def require_training(self) -> None:
+        """Raise ValueError where raising the bound does not train a model, as of an upper one."""
 
     def method(self, terms: Terms) -> dict[str, str]:
         """Return for each latent site whether its KL is taken "analytic" or "sampled"."""
@@ -113,7 +121,7 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
     def trace(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> Terms:
         """Run the programs and return their record, checked for what the bound can read."""
         draws = DRAWS[self.estimator] if torch.is_grad_enabled() else "live"
-        terms = trace_terms(model, guide, args, kwargs, particles=self.particles, draws=draws)
+        terms = trace_terms(model, guide, args, kwargs, particles=self.draws, draws=draws)
         if self.needs_densities:
             terms.require_densities()
         if torch.is_grad_enabled() and draws != "detached":
@@ -124,6 +132,8 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
         self, model: Program, guide: Program, *args: Any, **kwargs: Any
     ) -> Tensor:
         """Return the loss, summed over the batch, with its gradient (Pyro's convention)."""
+        if torch.is_grad_enabled():
+            self.require_training()
         terms = self.trace(model, guide, *args, **kwargs)
         return -self.measure(terms, torch.tensor(self._calls)).bound.sum()
 
@@ -192,6 +202,8 @@ class ObjectiveModule(ELBOModule):
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """Return the loss of a batch at the current step; `logged` then holds its quantities."""
+        if torch.is_grad_enabled():
+            self.objective.require_training()
         measurement = self.measure(*args, **kwargs)
         self.logged = measurement.logged
         return -measurement.bound.sum()

@@ -16,9 +16,13 @@ QUANTITIES: dict[str, Quantity] = {
     "loss": Quantity("what is lowered: the objective with its sign changed", _NATS),
     "elbo": Quantity("the evidence lower bound, unweighted", _NATS),
     "iwae": Quantity("the importance-weighted bound", _NATS),
+    "renyi": Quantity("Renyi's variational bound", _NATS),
+    "multiply_iwae": Quantity("the mean of the groups' importance-weighted bounds", _NATS),
+    "cubo": Quantity("the chi upper bound", _NATS),
     "reconstruction": Quantity("E_q[log p(x | z)]", _NATS),
     "kl": Quantity("KL(q(z | x) || p(z)), mean over the data", _NATS),
     "beta": Quantity("the weight of the KL term", ""),
+    "capacity": Quantity("the KL that is aimed at", _NATS),
 }
 
 

@@ -5,9 +5,9 @@ import math
 from torch import Tensor
 
 from pyrovae.objectives.estimators import score_term
+from pyrovae.objectives.importance import from_same_draws, importance_weight
 from pyrovae.objectives.objective import Measurement, Objective
 from pyrovae.objectives.terms import Terms
-from pyrovae.objectives.weights import importance_weight
 
 
 class ReweightedWakeSleep(Objective):
@@ -65,15 +65,6 @@ class ReweightedWakeSleep(Objective):
         for site in terms.latent.values():  # the bound would have the guide lower its weights
             bound = bound + (weight * (site.log_q - site.log_q.detach())).sum(-2)
         bound = bound + score_term(terms, scale * weight).sum(-2)
-        reconstruction = terms.log_likelihood.detach().mean()
-        elbo = terms.log_weight.detach().mean()
         return Measurement(
-            bound=bound,
-            logged={
-                "loss": -value,
-                "iwae": value,
-                "elbo": elbo,
-                "reconstruction": reconstruction,
-                "kl": reconstruction - elbo,
-            },
+            bound=bound, logged={"loss": -value, "iwae": value, **from_same_draws(terms)}
         )

@@ -12,7 +12,7 @@ from pyrovae.objectives import LocalParameters, Objective, ObjectiveModule
 from pyrovae.schedules import Schedule
 
 _INSTEAD = {
-    "RenyiELBO": "IWAE(particles=K)",
+    "RenyiELBO": "Renyi(alpha=..., particles=K), or IWAE(particles=K),",
     "TraceGraph_ELBO": "ELBO(estimator='score')",
     "ReweightedWakeSleep": "ReweightedWakeSleep(particles=K)",
 }
@@ -27,6 +27,7 @@ class Loss(nn.Module):
 
     Raises:
         TypeError: it is neither; the message names ours that takes its place.
+        ValueError: the objective trains no model.
     """
 
     def __init__(self, objective: pyro.infer.ELBO, pair: Pair) -> None:
@@ -36,6 +37,7 @@ class Loss(nn.Module):
         self.logged: Mapping[str, Tensor] = {}
         self.own: ObjectiveModule | None = None
         if isinstance(objective, Objective):
+            objective.require_training()
             self.own = objective(pair.model, pair.guide)
         elif not isinstance(objective, pyro.infer.ELBO):
             raise TypeError(
