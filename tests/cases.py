@@ -49,6 +49,7 @@ from pyrovae.objectives import (
     MultiplyIWAE,
     Renyi,
     TotalCorrelation,
+    ReweightedWakeSleep,
 )
 from pyrovae.posteriors import (
     FullRankNormal,
@@ -891,6 +892,13 @@ OBJECTIVES: dict[str, Case] = {
     "ELBO free bits": Case(lambda: ELBO(free_bits=0.05)),
     "ELBO site floor": Case(lambda: ELBO(free_bits=3.0, free_bits_group="site")),
     "IWAE": Case(lambda: IWAE(particles=4)),
+    "ELBO stl": Case(lambda: ELBO(particles=2, estimator="stl")),
+    "ELBO score": Case(lambda: ELBO(particles=2, estimator="score")),
+    "IWAE stl": Case(lambda: IWAE(particles=4, estimator="stl")),
+    "IWAE dreg": Case(lambda: IWAE(particles=4, estimator="dreg")),
+    "IWAE score": Case(lambda: IWAE(particles=4, estimator="score")),
+    "IWAE vimco": Case(lambda: IWAE(particles=4, estimator="vimco")),
+    "ReweightedWakeSleep": Case(lambda: ReweightedWakeSleep(particles=4)),
     "Renyi": Case(lambda: Renyi(alpha=0.3, particles=4)),
     "MultiplyIWAE": Case(lambda: MultiplyIWAE(particles=2, groups=3)),
     "Capacity": Case(lambda: Capacity(capacity=Ramp(0.1, 2.1, steps=4), weight=3.0)),

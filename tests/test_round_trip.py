@@ -202,8 +202,15 @@ CASES: dict[str, tuple[str, Any]] = {
         "--model.encoder.network MLP --model.encoder.network.hidden [5]",
         networks.Embedding((0, 2, 0, 2, 0, 0), width=3, network=networks.MLP((5,)))),
     "objective ELBO": ("--objective ELBO --objective.beta 0.5 --objective.kl sampled "
-                       "--objective.particles 2 --objective.free_bits 0.1",
-                       objectives.ELBO(beta=0.5, kl="sampled", particles=2, free_bits=0.1)),
+                       "--objective.particles 2 --objective.free_bits 0.1 "
+                       "--objective.estimator stl",
+                       objectives.ELBO(beta=0.5, kl="sampled", particles=2, free_bits=0.1,
+                                       estimator="stl")),
+    "objective IWAE": ("--objective IWAE --objective.particles 3 --objective.estimator dreg",
+                       objectives.IWAE(particles=3, estimator="dreg")),
+    "objective ReweightedWakeSleep": (
+        "--objective ReweightedWakeSleep --objective.particles 3",
+        objectives.ReweightedWakeSleep(particles=3)),
     "objective ELBO, a floor for three": (
         "--model.prior.dim 6 --objective.free_bits 0.1 --objective.free_bits_group 3",
         objectives.ELBO(free_bits=0.1, free_bits_group=3)),

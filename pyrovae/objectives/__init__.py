@@ -19,6 +19,7 @@ from pyrovae.objectives.objective import Measurement, Objective, ObjectiveModule
 from pyrovae.objectives.parameters import LocalParameters, is_local
 from pyrovae.objectives.quantities import QUANTITIES, Quantity, unit_of
 from pyrovae.objectives.renyi import Renyi
+from pyrovae.objectives.reweighted_wake_sleep import ReweightedWakeSleep
 from pyrovae.objectives.terms import Site, Terms
 from pyrovae.objectives.total_correlation import TotalCorrelation
 from pyrovae.objectives.tracing import trace_terms
@@ -37,6 +38,7 @@ __all__ = [
     "ObjectiveModule",
     "Quantity",
     "Renyi",
+    "ReweightedWakeSleep",
     "Site",
     "Terms",
     "TotalCorrelation",

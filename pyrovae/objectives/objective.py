@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pyrovae.declared import Declared
 from pyrovae.numeric import is_count, limit
+from pyrovae.objectives.estimators import DRAWS
 from pyrovae.objectives.parameters import LocalParameters
 from pyrovae.objectives.quantities import unit_of
 from pyrovae.objectives.terms import Terms
@@ -119,10 +120,11 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
 
     def trace(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> Terms:
         """Run the programs and return their record, checked for what the bound can read."""
-        terms = trace_terms(model, guide, args, kwargs, particles=self.draws)
+        draws = DRAWS[self.estimator] if torch.is_grad_enabled() else "live"
+        terms = trace_terms(model, guide, args, kwargs, particles=self.draws, draws=draws)
         if self.needs_densities:
             terms.require_densities()
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() and draws != "detached":
             terms.require_gradient()
         return terms
 
