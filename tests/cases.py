@@ -48,8 +48,8 @@ from pyrovae.objectives import (
     Capacity,
     MultiplyIWAE,
     Renyi,
-    TotalCorrelation,
     ReweightedWakeSleep,
+    TotalCorrelation,
 )
 from pyrovae.posteriors import (
     FullRankNormal,
