@@ -17,6 +17,14 @@ from torch import Tensor
 
 from pyrovae import likelihoods, posteriors, priors
 from pyrovae.context import Context
+from pyrovae.distances import (
+    MMD,
+    RBF,
+    Energy,
+    InverseMultiquadratic,
+    Sinkhorn,
+    SlicedWasserstein,
+)
 from pyrovae.likelihoods import (
     Bernoulli,
     Beta,
@@ -40,7 +48,7 @@ from pyrovae.likelihoods import (
 )
 from pyrovae.models import VAE
 from pyrovae.networks import MLP, Conv, Embedding, GatedMLP, ResNet, SetEncoder
-from pyrovae.objectives import ELBO, IWAE
+from pyrovae.objectives import ELBO, IWAE, InfoVAE, Wasserstein
 from pyrovae.posteriors import (
     FullRankNormal,
     InverseAutoregressiveFlow,
@@ -881,6 +889,28 @@ OBJECTIVES: dict[str, Case] = {
     "ELBO beta": Case(lambda: ELBO(beta=Ramp(0.0, 2.0, steps=4), particles=2)),
     "ELBO free bits": Case(lambda: ELBO(free_bits=0.05)),
     "IWAE": Case(lambda: IWAE(particles=4)),
+    "Wasserstein": Case(lambda: Wasserstein(weight=Ramp(1.0, 5.0, steps=4))),
+    "InfoVAE": Case(
+        lambda: InfoVAE(alpha=0.5, distance=SlicedWasserstein(projections=3), particles=2)
+    ),
+}
+
+# ----------------------------------------------------------------------------------- D(q(z), p(z))
+
+DISTANCES: dict[str, Case] = {
+    "MMD": Case(lambda: MMD()),
+    "MMD of a Gaussian kernel": Case(lambda: MMD(kernel=RBF(scale=(0.5, 2.0)))),
+    "SlicedWasserstein": Case(lambda: SlicedWasserstein(projections=7)),
+    "SlicedWasserstein of order 1.5": Case(lambda: SlicedWasserstein(order=1.5)),
+    "Energy": Case(lambda: Energy()),
+    "Energy along directions": Case(lambda: Energy(projections=9)),
+    "Sinkhorn": Case(lambda: Sinkhorn(blur=0.7, iterations=30)),
+}
+KERNELS: dict[str, Case] = {
+    "RBF": Case(lambda: RBF()),
+    "RBF of several": Case(lambda: RBF(scale=(0.5, 2.0))),
+    "InverseMultiquadratic": Case(lambda: InverseMultiquadratic()),
+    "InverseMultiquadratic 0.3": Case(lambda: InverseMultiquadratic(scale=0.3)),
 }
 
 # ---------------------------------------------------------------------------------------- models
@@ -945,6 +975,7 @@ ROOMS: dict[str, dict[str, Case]] = {
     "networks": NETWORKS,
     "schedules": SCHEDULES,
     "objectives": OBJECTIVES,
+    "distances": DISTANCES | KERNELS,
     "models": MODELS,
 }
 

@@ -105,6 +105,11 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
         """Whether the bound reads log q of every site, which a point does not have."""
         return True
 
+    @property
+    def least_rows(self) -> int:
+        """How many rows a batch of a process needs, for statistics over it."""
+        return 1
+
     def method(self, terms: Terms) -> dict[str, str]:
         """Return for each latent site whether its KL is taken "analytic" or "sampled"."""
         return terms.method("sampled")

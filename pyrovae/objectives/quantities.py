@@ -18,6 +18,8 @@ QUANTITIES: dict[str, Quantity] = {
     "iwae": Quantity("the importance-weighted bound", _NATS),
     "reconstruction": Quantity("E_q[log p(x | z)]", _NATS),
     "kl": Quantity("KL(q(z | x) || p(z)), mean over the data", _NATS),
+    "distance": Quantity("D(q(z), p(z)), in units of the distance that the objective names", ""),
+    "weight": Quantity("the weight of that distance", "nats per datum per unit of it"),
     "beta": Quantity("the weight of the KL term", ""),
 }
 
