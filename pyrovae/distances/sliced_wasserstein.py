@@ -55,7 +55,7 @@ class SlicedWasserstein(Distance):
             return self._power(first - second).mean()
         width, at_first, at_second = _steps(len(first), len(second), device=x.device)
         powers = self._power(first[at_first] - second[at_second]).mean(-1)
-        return (width.to(powers) * powers).sum()
+        return (width.to(powers) * powers).sum() / (len(first) * len(second))
 
     def _power(self, difference: Tensor) -> Tensor:
         if self.order == 2:
@@ -70,7 +70,7 @@ def _steps(n: int, m: int, *, device: torch.device) -> tuple[Tensor, Tensor, Ten
     the order is exact. An interval of two jumps at one place has no width.
 
     Returns:
-        The width of each interval, and the number of the step of either function on it.
+        The width of each interval in these units, and the step of either function on it.
     """
     jumps = torch.cat(
         [
@@ -80,4 +80,4 @@ def _steps(n: int, m: int, *, device: torch.device) -> tuple[Tensor, Tensor, Ten
     )
     edges = jumps.sort().values
     start = edges[:-1]
-    return edges.diff() / (n * m), start // m, start // n
+    return edges.diff(), start // m, start // n

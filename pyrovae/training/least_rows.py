@@ -29,8 +29,8 @@ def check_least_rows(
     if gather and len(counts) < len(splits):
         raise ValueError(
             f"{objective!r} gathers the rows of {parts} processes, each of which needs some of "
-            f"every batch; a stream does not say how many it has: give gather=False, or data of a known "
-            f"length"
+            f"every batch; a stream does not say how many it has: give gather=False, or data of a "
+            f"known length"
         )
 
     def fits(size: int) -> bool:
