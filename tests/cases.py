@@ -904,7 +904,7 @@ DISTANCES: dict[str, Case] = {
     "SlicedWasserstein of order 1.5": Case(lambda: SlicedWasserstein(order=1.5)),
     "Energy": Case(lambda: Energy()),
     "Energy along directions": Case(lambda: Energy(projections=9)),
-    "Sinkhorn": Case(lambda: Sinkhorn(blur=0.7, iterations=30)),
+    "Sinkhorn": Case(lambda: Sinkhorn(blur=1.0, iterations=16)),
 }
 KERNELS: dict[str, Case] = {
     "RBF": Case(lambda: RBF()),

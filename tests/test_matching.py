@@ -159,9 +159,9 @@ def guide_of_two(x: Tensor) -> None:
 
 
 def masked(x: Tensor) -> None:
-    with pyro.plate("data", len(x)), pyro.poutine.mask(mask=x > 0.0):
-        z = pyro.sample("z", dist.Normal(0.0, 1.0))
     with pyro.plate("data", len(x)):
+        with pyro.poutine.mask(mask=x > 0.0):
+            z = pyro.sample("z", dist.Normal(0.0, 1.0))
         pyro.sample("x", dist.Normal(z, 1.0), obs=x)
 
 

@@ -51,7 +51,7 @@ def checked_scale(kernel: Kernel, scale: object) -> Scale:
         ValueError: they are not positive finite numbers.
     """
     several = tuple(scale) if isinstance(scale, list | tuple) else (scale,)
-    positive = [value for value in several if is_finite(value) and value > 0.0]  # type: ignore[operator]
+    positive = [value for value in several if is_finite(value) and value > 0.0]
     if scale is not None and (not several or len(positive) < len(several)):
         raise ValueError(
             f"{type(kernel).__name__} expects scale to be a positive number, several of them, or "
