@@ -29,11 +29,11 @@ class SlicedWasserstein(Distance):
         ValueError: a number is out of range.
 
     Example:
-        >>> SlicedWasserstein(order=2)(torch.tensor([0.0, 1.0]), torch.tensor([3.0, 2.0]))
+        >>> SlicedWasserstein()(torch.tensor([0.0, 1.0]), torch.tensor([3.0, 2.0]))
         tensor(4.)
     """
 
-    def __init__(self, *, projections: int = 50, order: float = 2) -> None:
+    def __init__(self, *, projections: int = 50, order: float = 2.0) -> None:
         self.projections = checked_projections(self, projections)
         if not is_finite(order) or order < 1:
             raise ValueError(
