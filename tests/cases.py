@@ -17,6 +17,14 @@ from torch import Tensor
 
 from pyrovae import likelihoods, posteriors, priors
 from pyrovae.context import Context
+from pyrovae.distances import (
+    MMD,
+    RBF,
+    Energy,
+    InverseMultiquadratic,
+    Sinkhorn,
+    SlicedWasserstein,
+)
 from pyrovae.likelihoods import (
     Bernoulli,
     Beta,
@@ -46,10 +54,12 @@ from pyrovae.objectives import (
     ELBO,
     IWAE,
     Capacity,
+    InfoVAE,
     MultiplyIWAE,
     Renyi,
     ReweightedWakeSleep,
     TotalCorrelation,
+    Wasserstein,
 )
 from pyrovae.posteriors import (
     FullRankNormal,
@@ -910,6 +920,28 @@ OBJECTIVES: dict[str, Case] = {
     ),
     "DIP": Case(lambda: DIP()),
     "DIP II": Case(lambda: DIP(kind="II", diagonal=1.0, kl="sampled", particles=2)),
+    "Wasserstein": Case(lambda: Wasserstein(weight=Ramp(1.0, 5.0, steps=4))),
+    "InfoVAE": Case(
+        lambda: InfoVAE(alpha=0.5, distance=SlicedWasserstein(projections=3), particles=2)
+    ),
+}
+
+# ----------------------------------------------------------------------------------- D(q(z), p(z))
+
+DISTANCES: dict[str, Case] = {
+    "MMD": Case(lambda: MMD()),
+    "MMD of a Gaussian kernel": Case(lambda: MMD(kernel=RBF(scale=(0.5, 2.0)))),
+    "SlicedWasserstein": Case(lambda: SlicedWasserstein(projections=7)),
+    "SlicedWasserstein of order 1.5": Case(lambda: SlicedWasserstein(order=1.5)),
+    "Energy": Case(lambda: Energy()),
+    "Energy along directions": Case(lambda: Energy(projections=9)),
+    "Sinkhorn": Case(lambda: Sinkhorn(blur=1.0, iterations=16)),
+}
+KERNELS: dict[str, Case] = {
+    "RBF": Case(lambda: RBF()),
+    "RBF of several": Case(lambda: RBF(scale=(0.5, 2.0))),
+    "InverseMultiquadratic": Case(lambda: InverseMultiquadratic()),
+    "InverseMultiquadratic 0.3": Case(lambda: InverseMultiquadratic(scale=0.3)),
 }
 REPORTED: dict[str, Case] = {"CUBO": Case(lambda: CUBO(order=3.0, particles=4))}  # not trained by
 
@@ -978,6 +1010,8 @@ ROOMS: dict[str, dict[str, Case]] = {
     "networks": NETWORKS,
     "schedules": SCHEDULES,
     "objectives": OBJECTIVES | REPORTED,
+    "objectives": OBJECTIVES,
+    "distances": DISTANCES | KERNELS,
     "models": MODELS,
 }
 

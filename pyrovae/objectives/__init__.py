@@ -12,6 +12,8 @@ from pyrovae.objectives.capacity import Capacity
 from pyrovae.objectives.cubo import CUBO
 from pyrovae.objectives.dip import DIP
 from pyrovae.objectives.elbo import ELBO
+from pyrovae.objectives.gathering import gathered
+from pyrovae.objectives.info_vae import InfoVAE
 from pyrovae.objectives.iwae import IWAE
 from pyrovae.objectives.kl import analytic_kl, is_point, kl_rule
 from pyrovae.objectives.multiply_iwae import MultiplyIWAE
@@ -23,6 +25,7 @@ from pyrovae.objectives.reweighted_wake_sleep import ReweightedWakeSleep
 from pyrovae.objectives.terms import Site, Terms
 from pyrovae.objectives.total_correlation import TotalCorrelation
 from pyrovae.objectives.tracing import trace_terms
+from pyrovae.objectives.wasserstein import Wasserstein
 
 __all__ = [
     "CUBO",
@@ -31,6 +34,7 @@ __all__ = [
     "IWAE",
     "QUANTITIES",
     "Capacity",
+    "InfoVAE",
     "LocalParameters",
     "Measurement",
     "MultiplyIWAE",
@@ -42,10 +46,12 @@ __all__ = [
     "Site",
     "Terms",
     "TotalCorrelation",
+    "Wasserstein",
     "aggregated_site",
     "analytic_kl",
     "crossed",
     "crossed_per_dimension",
+    "gathered",
     "is_local",
     "is_point",
     "kl_rule",

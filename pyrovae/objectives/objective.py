@@ -111,6 +111,11 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
         """Whether the bound reads log q of every site, which a point does not have."""
         return True
 
+    @property
+    def least_rows(self) -> int:
+        """How many rows a batch of a process needs, for statistics over it."""
+        return 1
+
     def require_training(self) -> None:
         """Raise ValueError where raising the bound does not train a model, as of an upper one."""
 

@@ -21,6 +21,8 @@ QUANTITIES: dict[str, Quantity] = {
     "cubo": Quantity("the chi upper bound", _NATS),
     "reconstruction": Quantity("E_q[log p(x | z)]", _NATS),
     "kl": Quantity("KL(q(z | x) || p(z)), mean over the data", _NATS),
+    "distance": Quantity("D(q(z), p(z)), in units of the distance that the objective names", ""),
+    "weight": Quantity("the weight of that distance", "nats per datum per unit of it"),
     "beta": Quantity("the weight of the KL term", ""),
     "capacity": Quantity("the KL that is aimed at", _NATS),
     "mutual_information": Quantity("I(x; z), estimated on batches", _NATS),
