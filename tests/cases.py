@@ -1010,7 +1010,6 @@ ROOMS: dict[str, dict[str, Case]] = {
     "networks": NETWORKS,
     "schedules": SCHEDULES,
     "objectives": OBJECTIVES | REPORTED,
-    "objectives": OBJECTIVES,
     "distances": DISTANCES | KERNELS,
     "models": MODELS,
 }
