@@ -338,11 +338,11 @@ def test_help_and_version_load_nothing_heavy() -> None:
 
 
 def test_the_command_as_a_process() -> None:
-    done = process("-m", "pyrovae", "train", *SMALL, "--out", "RUN")
+    done = process("-m", "pyrovae", "train", *SMALL, "--report", "false", "--out", "RUN")
     assert (done.returncode, done.stderr) == (0, "")
     assert "test log p(x) = -" in done.stdout
     assert Path("RUN/model").is_dir()
-    done = process("-m", "pyrovae", "train", "--model.prior", "Vamp")
+    done = process("-m", "pyrovae", "trian")  # found before torch is loaded; others are below
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
 
