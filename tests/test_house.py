@@ -10,7 +10,7 @@ import json
 import pkgutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -131,9 +131,16 @@ def test_the_table_of_imports_has_no_cycle() -> None:
         finished |= ready
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_imports_go_one_way(file: Path) -> None:
-    assert not forbidden_imports(file.read_text(encoding="utf-8"), file)
+def found_in_files(look: Callable[[Path], list[str]]) -> list[str]:
+    """Return what is found in the files of the package, each with its file."""
+    return [f"{file.relative_to(PACKAGE)}: {found}" for file in FILES for found in look(file)]
+
+
+def test_imports_go_one_way() -> None:
+    assert FILES
+    assert not found_in_files(
+        lambda file: forbidden_imports(file.read_text(encoding="utf-8"), file)
+    )
 
 
 @pytest.mark.parametrize(
@@ -186,11 +193,18 @@ def test_a_module_outside_the_table_is_found() -> None:
 # ------------------------------------------------------------------------------- what code may be
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_a_file_holds_one_idea(file: Path) -> None:
+def too_much(file: Path) -> list[str]:
     content = file.read_bytes()
-    assert content.count(b"\n") <= LINES, f"more than {LINES} lines: split it"
-    assert len(content) <= BYTES, f"more than {BYTES} bytes: split it"
+    found = [f"more than {LINES} lines: split it"] * (content.count(b"\n") > LINES)
+    return found + [f"more than {BYTES} bytes: split it"] * (len(content) > BYTES)
+
+
+def test_a_file_holds_one_idea(tmp_path: Path) -> None:
+    assert not found_in_files(too_much)
+    long, large = tmp_path / "long.py", tmp_path / "large.py"
+    long.write_text("#\n" * (LINES + 1))
+    large.write_text("#" * (BYTES + 1))
+    assert [len(too_much(file)) for file in (long, large)] == [1, 1]
 
 
 def _called(node: ast.Call) -> str:
@@ -241,9 +255,8 @@ def forbidden_code(source: str) -> list[str]:
     return problems
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_no_forbidden_code(file: Path) -> None:
-    assert not forbidden_code(file.read_text(encoding="utf-8"))
+def test_no_forbidden_code() -> None:
+    assert not found_in_files(lambda file: forbidden_code(file.read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize(
@@ -300,11 +313,11 @@ def undocumented(module: object) -> Iterator[str]:
             yield key
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_what_is_public_is_documented(name: str) -> None:
-    module = import_module(name)
-    assert module.__doc__, f"{name} has no docstring"
-    assert not list(undocumented(module))
+def test_what_is_public_is_documented() -> None:
+    modules = [import_module(name) for name in MODULES]
+    assert len(modules) > 1
+    assert not [module.__name__ for module in modules if not module.__doc__], "no docstring"
+    assert not [f"{module.__name__}.{key}" for module in modules for key in undocumented(module)]
 
 
 # ------------------------------------------------------------------------- what an import may do
