@@ -15,7 +15,7 @@ from pyrovae.data import pictures
 from pyrovae.saving import load
 
 SMALL = ["--model.encoder.hidden", "[4]", "--model.decoder.hidden", "[4]", "--samples", "3"]
-SMALL += ["--epochs", "2", "--model.prior.dim", "2", "--batch_size", "8"]
+SMALL += ["--epochs", "2", "--model.prior.dim", "2", "--batch_size", "8", "--report", "false"]
 
 pytestmark = pytest.mark.filterwarnings("ignore:poor importance weights")
 
@@ -55,7 +55,8 @@ def test_a_folder_is_trained_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pictures, "MEMORY", memory)
-    assert main(["train", "--data", "images/", *SMALL]) == 0
+    words = ["--report", "true"] if memory == 0 else []  # whose pictures come from the disk
+    assert main(["train", "--data", "images/", *SMALL, *words]) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
     assert "16 x [3, 6, 5], images/ (2 classes), levels 0..255: training" in printed.out
