@@ -95,7 +95,7 @@ def cells() -> list[Any]:
     fast += [(row, "IWAE") for row in ROWS if row not in named]
     fast += [(row, objective) for row in ({}, HARD) for objective in OBJECTIVES]
     first = {name for names in FIRST for name in names} | {"Bernoulli", "Normal network"}
-    wide = [row for row in ROWS if "encoder" in row or first & set(map(str, row.values()))]
+    wide = [row for row in ROWS if first & set(map(str, row.values()))]
     slow = [(row, "ELBO") for row in ROWS] + [(row, name) for row in wide for name in OBJECTIVES]
     return [
         *fast,
