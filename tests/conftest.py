@@ -6,6 +6,7 @@ from typing import Any
 import pyro
 import pytest
 import torch
+from forks import Forks
 
 SEED = 20
 
@@ -89,3 +90,11 @@ def float64(unchanged_settings: None) -> Iterator[torch.dtype]:
     torch.set_default_dtype(torch.float64)
     yield torch.float64
     torch.set_default_dtype(before)
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """Begin commands as processes of their own."""
+    made = Forks()
+    yield made
+    made.close()

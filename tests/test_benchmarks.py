@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pyro
 import pytest
@@ -192,7 +192,11 @@ def test_a_number_of_repeats_below_one_is_refused(
         ("priors", ["2 seeds", "StandardNormal", "VampPrior"]),
         ("imputing", ["50% of the pixels hidden", "pixel means", "imputed mean"]),
         ("tables", ["30% of the cells hidden", "IterativeImputer", "mixed"]),
-        ("evaluate", ["Evaluation, 20-16-4, 30 images", "share of that rate", "MiB above"]),
+        pytest.param(
+            "evaluate",
+            ["Evaluation, 20-16-4, 30 images", "share of that rate", "MiB above"],
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "processes",
             ["step, 6-5-2, batch 2048", "two processes", "step, 6-5-2, batch 256", "all-reduce"],
@@ -212,6 +216,29 @@ def test_the_other_scripts_print_their_tables(
     scripts(script).main(["--quick"])
     printed = capsys.readouterr().out
     assert [title for title in titles if title in printed] == titles
+
+
+def test_the_memory_of_an_evaluation_is_read(
+    scripts: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In this process, for a new one takes seconds to load torch: that is among the slow ones."""
+    evaluate = scripts("evaluate")
+
+    def here(command: list[str], **given: object) -> SimpleNamespace:
+        printed = capsys.readouterr().out
+        evaluate.main(command[2:])
+        said = capsys.readouterr().out
+        sys.stdout.write(printed)
+        return SimpleNamespace(stdout=said)
+
+    monkeypatch.setattr(evaluate, "subprocess", SimpleNamespace(run=here))
+    evaluate.main(["--quick"])
+    printed = capsys.readouterr().out
+    assert "Evaluation, 20-16-4, 30 images" in printed
+    assert "share of that rate" in printed
+    assert "MiB above" in printed or "does not say" in printed
 
 
 @pytest.mark.slow

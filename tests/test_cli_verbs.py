@@ -29,7 +29,7 @@ from pyrovae.priors import StandardNormal
 from pyrovae.scopes import evaluation_mode, random_state
 
 SMALL = ["--model.encoder.hidden", "[8]", "--model.decoder.hidden", "8", "--samples", "5"]
-SMALL += ["--epochs", "1", "--model.prior.dim", "2", "--batch_size", "20"]
+SMALL += ["--epochs", "1", "--model.prior.dim", "2", "--batch_size", "20", "--report", "false"]
 
 pytestmark = pytest.mark.filterwarnings("ignore:poor importance weights")
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from cases import LIKELIHOODS, PAIRS, POSTERIORS, PRIORS, latent_shape
+from cases import LIKELIHOODS, PAIRS, POSTERIORS, PRIORS, Case, latent_shape
 from torch import nn
 
+from pyrovae import parts
 from pyrovae.cli.errors import UsageError
 from pyrovae.cli.parts import run
 from pyrovae.config import of_room
@@ -21,6 +22,7 @@ from pyrovae.priors import StandardNormal, VampPrior
 DOCS = Path(__file__).parent.parent / "docs"
 FOLLOWING = {"VampPrior", "ExemplarPrior"}  # made of posteriors, and so of their kind
 CELLS = list(product(PRIORS, POSTERIORS))
+Cells = dict[tuple[str, str], Compatibility]
 ROWS: dict[str, str] = {}  # a row for each class of likelihood
 for _name, _case in LIKELIHOODS.items():
     ROWS.setdefault(type(_case.make((3,))).__name__, _name)
@@ -36,16 +38,49 @@ def legal(prior: str, posterior: str) -> bool:
     return p.kind == q.kind
 
 
-@pytest.fixture(scope="module")
-def found() -> dict[tuple[str, str], Compatibility]:
+def looked_at(cells: list[tuple[str, str]]) -> Cells:
     made = {}
-    for prior, posterior in CELLS:
+    for prior, posterior in cells:
         size = max(set(PRIORS[prior].sizes) & set(POSTERIORS[posterior].sizes))
         made[prior, posterior] = compatible(PRIORS[prior].make(size), POSTERIORS[posterior].make())
     return made
 
 
-def test_each_cell_is_legal_or_says_why(found: dict[tuple[str, str], Compatibility]) -> None:
+def first_of_each_class(rows: dict[str, Case]) -> list[str]:
+    first: dict[type, str] = {}
+    for name, case in rows.items():
+        first.setdefault(type(case.make()), name)
+    return list(first.values())
+
+
+@pytest.fixture(scope="module")
+def found() -> Cells:
+    return looked_at(CELLS)
+
+
+@pytest.fixture(scope="module")
+def said() -> list[Compatibility]:
+    """What goes with what of all exported parts, found once: a table of it is made from this."""
+    return compatibilities()
+
+
+@pytest.fixture
+def said_once(said: list[Compatibility], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "compatibilities", lambda: said)
+
+
+def test_each_cell_is_legal_or_says_why() -> None:
+    """Each two classes by a row of each, and all that trains; every two rows are slow."""
+    classes = product(first_of_each_class(PRIORS), first_of_each_class(POSTERIORS))
+    check(looked_at(list(dict.fromkeys([*classes, *PAIRS]))))
+
+
+@pytest.mark.slow
+def test_each_two_rows_are_legal_or_say_why(found: Cells) -> None:
+    check(found)
+
+
+def check(found: Cells) -> None:
     for (prior, posterior), cell in found.items():
         if cell.legal:
             assert legal(prior, posterior), cell
@@ -79,9 +114,7 @@ def test_any_likelihood_goes_with_any_pair() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ROWS.values(), ids=ROWS)
-def test_every_cell_with_a_likelihood(
-    name: str, found: dict[tuple[str, str], Compatibility]
-) -> None:
+def test_every_cell_with_a_likelihood(name: str, found: Cells) -> None:
     """The full product, each cell built as a model; what a pair is alone, it is with any."""
     part = LIKELIHOODS[name].make((3,))
     count = 0
@@ -107,14 +140,15 @@ def test_a_row_stands_for_each_class_of_likelihood() -> None:
     assert set(ROWS) == set(of_room("likelihoods"))
 
 
-def test_every_exported_pair_is_in_the_table() -> None:
-    said = compatibilities()
+@pytest.mark.usefixtures("said_once")
+def test_every_exported_pair_is_in_the_table(said: list[Compatibility]) -> None:
     assert len(said) == len(of_room("priors")) * len(of_room("posteriors"))
     page = table()
     for name in (*of_room("priors"), *of_room("posteriors")):
         assert f"`{name}" in page, name
 
 
+@pytest.mark.usefixtures("said_once")
 def test_the_page_of_the_docs_is_current() -> None:
     page = (DOCS / "what-goes-with-what.md").read_text(encoding="utf-8")
     assert table() in page, "run: python -m pyrovae parts --table, and paste it"
@@ -139,6 +173,7 @@ def test_what_is_no_part(wrong: Any) -> None:
         compatible(wrong, MeanFieldNormal())
 
 
+@pytest.mark.usefixtures("said_once")
 def test_the_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--table"]) == 0
     assert capsys.readouterr().out == table() + "\n"

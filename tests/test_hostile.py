@@ -4,6 +4,7 @@ The tables of attacks are in `attacks_on_*.py`; who opens the damaged folders, i
 own under limits and under watch, is `hostile_worker.py`.
 """
 
+import io
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import chdir, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import pyrovae
+from pyrovae.__main__ import main
 
 ATTACKS = {
     **attacks_on_files.ATTACKS,
@@ -80,10 +83,8 @@ class Workplace:
             "CUDA_VISIBLE_DEVICES": "",  # an accelerator does not survive a fork
         }
         self._environment.pop("COVERAGE_PROCESS_CONFIG", None)  # it would open files of its own
-        command = [sys.executable, "-m", "pyrovae", *TRAIN.split()]
-        subprocess.run(
-            command, cwd=folder, env=self._environment, check=True, capture_output=True, timeout=300
-        )
+        with chdir(folder), redirect_stdout(io.StringIO()):
+            assert main(TRAIN.split()) == 0
         self._worker = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("hostile_worker.py"))],
             cwd=folder,

@@ -1,61 +1,33 @@
 """kill -9 at random moments: the run resumed ends with the weights of one never interrupted."""
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from forks import Forked, Forks
 
 from pyrovae.training.checkpoints import has_checkpoint, read_checkpoint
 
 TRAIN = ["--model.encoder.hidden", "[32]", "--model.decoder.hidden", "[32]", "--samples", "5"]
 TRAIN += ["--model.prior.dim", "4", "--report", "false"]
-SLOW = """
-import sys, time
-from pyrovae.training import checkpoints
-write = checkpoints.write_tensors
-
-def slowly(tensors, file):
-    names = list(tensors)
-    write({name: tensors[name] for name in names[: len(names) // 2]}, file)
-    time.sleep(3.0)
-    write(tensors, file)
-
-if sys.argv.pop(1) == "slow":
-    checkpoints.write_tensors = slowly
-from pyrovae.__main__ import main
-sys.exit(main(sys.argv[1:]))
-"""
 
 
-def begin(*words: str, slow: bool = False) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-c", SLOW, "slow" if slow else "fast", "train", *words]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    environment.pop("COVERAGE_PROCESS_CONFIG", None)  # measuring what is killed leaves half files
-    return subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
-    )
+def finish(process: Forked) -> None:
+    errors = process.finish(timeout=600)
+    assert process.returncode == 0, errors
 
 
-def finish(process: "subprocess.Popen[bytes]") -> None:
-    _, errors = process.communicate(timeout=600)
-    assert process.returncode == 0, errors.decode()
-
-
-def kill(process: "subprocess.Popen[bytes]") -> bool:
+def kill(process: Forked) -> bool:
     """Kill a process, and return whether it was still running."""
-    running = process.poll() is None
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
-    return running
+    process.finish(timeout=60)
+    return process.returncode == -signal.SIGKILL
 
 
-def wait_for(process: "subprocess.Popen[bytes]", file: Path) -> None:
+def wait_for(process: Forked, file: Path) -> None:
     while process.poll() is None and not (file.is_file() and file.stat().st_size):
         time.sleep(0.005)
 
@@ -74,9 +46,9 @@ def weights(run: Path) -> bytes:
     return (run / "model" / "weights.safetensors").read_bytes()
 
 
-def killed_at(run: Path, moment: float, epochs: str) -> None:
+def killed_at(forks: Forks, run: Path, moment: float, epochs: str) -> None:
     """Begin a run, and kill it so many seconds after its first metric."""
-    process = begin(*TRAIN, "--epochs", epochs, "--out", str(run))
+    process = forks.begin("train", *TRAIN, "--epochs", epochs, "--out", str(run))
     wait_for(process, run / "metrics.jsonl")
     time.sleep(moment)
     kill(process)
@@ -86,9 +58,9 @@ def killed_at(run: Path, moment: float, epochs: str) -> None:
 @pytest.mark.parametrize(
     ("epochs", "kills"), [("12", 1), pytest.param("300", 20, marks=pytest.mark.slow)]
 )
-def test_killed_at_any_moment(epochs: str, kills: int, tmp_path: Path) -> None:
+def test_killed_at_any_moment(epochs: str, kills: int, forks: Forks, tmp_path: Path) -> None:
     whole = tmp_path / "whole"
-    process = begin(*TRAIN, "--epochs", epochs, "--out", str(whole))
+    process = forks.begin("train", *TRAIN, "--epochs", epochs, "--out", str(whole))
     wait_for(process, whole / "metrics.jsonl")
     began = time.monotonic()
     finish(process)
@@ -96,26 +68,26 @@ def test_killed_at_any_moment(epochs: str, kills: int, tmp_path: Path) -> None:
     moments = random.Random(20)
     for number in range(kills):
         run = tmp_path / f"run-{number}"
-        killed_at(run, moments.uniform(0.0, 0.95 * length), epochs)
+        killed_at(forks, run, moments.uniform(0.0, 0.95 * length), epochs)
         if number % 3 == 0:  # once more, while it is resumed
-            again = begin("--resume", str(run))
+            again = forks.begin("train", "--resume", str(run))
             time.sleep(moments.uniform(0.0, 1.5 * length))
             kill(again)
             readable(run)
-        finish(begin("--resume", str(run)))
+        finish(forks.begin("train", "--resume", str(run)))
         assert weights(run) == weights(whole), f"kill {number}"
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         assert [line["epoch"] for line in lines] == list(range(1, int(epochs) + 1))
 
 
 @pytest.mark.slow
-def test_killed_while_a_checkpoint_is_written(tmp_path: Path) -> None:
-    words = [*TRAIN, "--epochs", "12"]
-    finish(begin(*words, "--out", str(tmp_path / "whole")))
+def test_killed_while_a_checkpoint_is_written(forks: Forks, tmp_path: Path) -> None:
+    words = ["train", *TRAIN, "--epochs", "12"]
+    finish(forks.begin(*words, "--out", str(tmp_path / "whole")))
     run = tmp_path / "run"
     for attempt in range(2):
-        where = ["--resume", str(run)] if attempt else [*words, "--out", str(run)]
-        process = begin(*where, slow=True)
+        where = ["train", "--resume", str(run)] if attempt else [*words, "--out", str(run)]
+        process = forks.begin(*where, slow=True)
         before = len(list((run / "checkpoint").glob("[0-9]*"))) if attempt else 0
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:  # at least one whole one, and one that is half written
@@ -128,6 +100,6 @@ def test_killed_while_a_checkpoint_is_written(tmp_path: Path) -> None:
         assert list((run / "checkpoint").glob(".*"))
         assert has_checkpoint(run)
         read_checkpoint(run)
-    finish(begin("--resume", str(run)))
+    finish(forks.begin("train", "--resume", str(run)))
     assert weights(run) == weights(tmp_path / "whole")
     assert not list((run / "checkpoint").glob(".*"))

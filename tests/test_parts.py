@@ -248,7 +248,9 @@ def test_gradient_reaches_every_raw_number_and_parameter(name: str) -> None:
         assert_moved(name, key, parameter)
 
 
-@pytest.mark.parametrize("pattern", [(1e4,), (-1e4,), (1e4, -1e4), (-1e4, 1e4), (1e4, 0.0, -1e4)])
+EXTREMES = [(1e4,), (-1e4,), (1e4, -1e4), (-1e4, 1e4), (1e4, 0.0, -1e4)]
+
+
 @pytest.mark.parametrize(
     ("name", "size"),
     [
@@ -256,24 +258,25 @@ def test_gradient_reaches_every_raw_number_and_parameter(name: str) -> None:
         *((name, size) for name in DENSE for size in Z[name].sizes),
     ],
 )
-def test_extreme_raw_numbers_stay_finite(name: str, size: int, pattern: tuple[float, ...]) -> None:
+def test_extreme_raw_numbers_stay_finite(name: str, size: int) -> None:
     part = part_of(name, size).float()
     (count,) = part.head.out_shape(part.event_shape)
-    raw = torch.tensor((pattern * count)[:count], dtype=torch.float32).requires_grad_()
-    made = part(raw, Context())
-    draw = made.rsample() if made.has_rsample else made.sample()
-    score = made.log_prob(draw)
-    assert score.dtype == torch.float32
-    assert score.isfinite(), score
-    total = score
-    if name not in LIKELIHOODS:
-        prior = bound(partner(name), size).float()(CONTEXT)
-        kl = analytic_kl(made, prior)
-        kl = score - prior.log_prob(draw) if kl is None else kl
-        assert kl.isfinite(), kl
-        total = total + kl
-    total.backward()
-    assert raw.grad.isfinite().all(), raw.grad
+    prior = None if name in LIKELIHOODS else bound(partner(name), size).float()(CONTEXT)
+    for pattern in EXTREMES:
+        raw = torch.tensor((pattern * count)[:count], dtype=torch.float32).requires_grad_()
+        made = part(raw, Context())
+        draw = made.rsample() if made.has_rsample else made.sample()
+        score = made.log_prob(draw)
+        assert score.dtype == torch.float32
+        assert score.isfinite(), (pattern, score)
+        total = score
+        if prior is not None:
+            kl = analytic_kl(made, prior)
+            kl = score - prior.log_prob(draw) if kl is None else kl
+            assert kl.isfinite(), (pattern, kl)
+            total = total + kl
+        (gradient,) = torch.autograd.grad(total, raw, retain_graph=True)
+        assert gradient.isfinite().all(), (pattern, gradient)
 
 
 @pytest.mark.parametrize("value", [1e4, -1e4])

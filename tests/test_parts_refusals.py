@@ -13,11 +13,12 @@ from pyrovae.priors import GaussianMixture, StandardNormal, VampPrior
 BAD_SHAPES = ["a", (0,), (2.0,), (True,), ((1, 2),), (-1, 3), None]
 
 
-@pytest.mark.parametrize("shape", BAD_SHAPES, ids=str)
 @pytest.mark.parametrize("name", [n for n, case in LIKELIHOODS.items() if not case.composite])
-def test_bad_event_shape(name: str, shape: Any) -> None:
-    with pytest.raises(ValueError, match=r"event_shape .*\(1, 28, 28\); got"):
-        LIKELIHOODS[name].make(shape)
+def test_bad_event_shape(name: str) -> None:
+    for shape in BAD_SHAPES:
+        with pytest.raises(ValueError, match=r"event_shape .*\(1, 28, 28\); got") as raised:
+            LIKELIHOODS[name].make(shape)
+        assert repr(shape) in str(raised.value)
 
 
 @pytest.mark.parametrize("number", [0, -1, 2.0, "2", True, None, (2,)], ids=str)

@@ -412,8 +412,18 @@ def without_shape(tree: dict[str, Any]) -> None:
         without_shape(tree["init_args"]["likelihood"])
 
 
-@pytest.mark.filterwarnings("ignore:poor importance weights")
-@pytest.mark.filterwarnings("ignore:batch_size")
+def trained() -> list[Any]:
+    """The first case of each kind, what is no part, and every third; the others are slow."""
+    kinds = set()
+    found = []
+    for number, (name, (_, made)) in enumerate(CASES.items()):
+        kind = name.split(maxsplit=1)[0]
+        soon = kind not in kinds or made is None or number % 3 == 0
+        kinds.add(kind)
+        found.append(pytest.param(name, marks=[] if soon else [pytest.mark.slow]))
+    return found
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_printed_and_read_again(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -423,15 +433,26 @@ def test_printed_and_read_again(
     file = tmp_path / "run.yaml"
     file.write_text(text)
     assert printed(capsys, "--config", str(file)) == text
-    assert main(["train", *tiny(flags), "--out", str(tmp_path / "flags")]) == 0
-    assert main(["train", "--config", str(file), "--out", str(tmp_path / "file")]) == 0
-    assert first_loss(tmp_path / "flags") == first_loss(tmp_path / "file")
     if made is None:
         return
     expected = to_tree(made)
     if name.startswith("likelihood"):
         without_shape(expected)
     assert node(parse(text), name) == expected
+
+
+@pytest.mark.filterwarnings("ignore:poor importance weights")
+@pytest.mark.filterwarnings("ignore:batch_size")
+@pytest.mark.parametrize("name", trained())
+def test_what_was_read_trains_the_same(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags, _ = CASES[name]
+    file = tmp_path / "run.yaml"
+    file.write_text(printed(capsys, *tiny(flags)))
+    assert main(["train", *tiny(flags), "--out", str(tmp_path / "flags")]) == 0
+    assert main(["train", "--config", str(file), "--out", str(tmp_path / "file")]) == 0
+    assert first_loss(tmp_path / "flags") == first_loss(tmp_path / "file")
 
 
 def test_every_part_and_source_has_a_case() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from pyrovae.report.rules import Finding
 from pyrovae.report.settings import Setting
 
 if TYPE_CHECKING:
+    from jinja2 import Template
     from markupsafe import Markup
 
 TEMPLATE = "template.html"
@@ -104,21 +106,27 @@ class Page:
 
 def rendered(page: Page) -> str:
     """Return the page as HTML; all text in it is escaped, figures are put in as they are."""
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
+
+    numbered = {
+        id(picture): Markup(unique(picture.html, at))  # made by `drawing` and `pictures`
+        for at, picture in enumerate(_pictures(page.sections))
+    }
+    return _template().render(page=page, html=lambda picture: numbered[id(picture)])
+
+
+@cache
+def _template() -> "Template":
+    """Return the template, which is compiled once in a process."""
+    from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["coded"] = _coded
-    template = environment.from_string(
+    return environment.from_string(
         files("pyrovae.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
     )
-    numbered = {
-        id(picture): Markup(unique(picture.html, at))  # made by `drawing` and `pictures`
-        for at, picture in enumerate(_pictures(page.sections))
-    }
-    return template.render(page=page, html=lambda picture: numbered[id(picture)])
 
 
 def _coded(text: str) -> "Markup":
