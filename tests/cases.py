@@ -40,7 +40,7 @@ from pyrovae.likelihoods import (
 )
 from pyrovae.models import VAE
 from pyrovae.networks import MLP, Conv, Embedding, GatedMLP, ResNet, SetEncoder
-from pyrovae.objectives import ELBO, IWAE
+from pyrovae.objectives import ELBO, GECO, IWAE, Adversarial, FactorVAE
 from pyrovae.posteriors import (
     FullRankNormal,
     InverseAutoregressiveFlow,
@@ -881,6 +881,9 @@ OBJECTIVES: dict[str, Case] = {
     "ELBO beta": Case(lambda: ELBO(beta=Ramp(0.0, 2.0, steps=4), particles=2)),
     "ELBO free bits": Case(lambda: ELBO(free_bits=0.05)),
     "IWAE": Case(lambda: IWAE(particles=4)),
+    "FactorVAE": Case(lambda: FactorVAE(network=MLP((6,)))),
+    "Adversarial": Case(lambda: Adversarial(network=MLP((6,)), particles=2)),
+    "GECO": Case(lambda: GECO(target=-5.0)),
 }
 
 # ---------------------------------------------------------------------------------------- models

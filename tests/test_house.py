@@ -55,7 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compiling": {"scopes"},
     "distributions": set(),
     "networks": {"declared", "numeric"},
-    "objectives": {"declared", "numeric", "schedules"},
+    "objectives": {"declared", "numeric", "schedules", "networks"},  # of their opponents
     "data": {"declared", "numeric", "spelling"},
     "priors": _PART,
     "likelihoods": _PART,

@@ -205,6 +205,16 @@ CASES: dict[str, tuple[str, Any]] = {
                        "--objective.particles 2 --objective.free_bits 0.1",
                        objectives.ELBO(beta=0.5, kl="sampled", particles=2, free_bits=0.1)),
     "objective IWAE": ("--objective IWAE --objective.particles 3", objectives.IWAE(particles=3)),
+    "objective FactorVAE": (
+        "--objective FactorVAE --objective.gamma 4 --objective.network MLP "
+        "--objective.network.hidden [5,4] --objective.lr 0.01 --objective.kl sampled",
+        objectives.FactorVAE(gamma=4.0, network=networks.MLP((5, 4)), lr=0.01, kl="sampled")),
+    "objective Adversarial": (
+        "--objective Adversarial --objective.weight 2 --objective.network GatedMLP "
+        "--objective.network.hidden [5] --model.posterior Deterministic",
+        objectives.Adversarial(weight=2.0, network=networks.GatedMLP((5,)))),
+    "objective GECO": ("--objective GECO --objective.target -90 --objective.multiplier 0.5",
+                       objectives.GECO(target=-90.0, multiplier=0.5)),
     "beta Constant": ("--objective.beta Constant --objective.beta.value 0.3",
                       schedules.Constant(0.3)),
     "beta Ramp": ("--objective.beta Ramp --objective.beta.start 0.1 --objective.beta.end 0.9 "

@@ -18,6 +18,12 @@ QUANTITIES: dict[str, Quantity] = {
     "iwae": Quantity("the importance-weighted bound", _NATS),
     "reconstruction": Quantity("E_q[log p(x | z)]", _NATS),
     "kl": Quantity("KL(q(z | x) || p(z)), mean over the data", _NATS),
+    "total_correlation": Quantity("KL(q(z) || prod_j q(z_j)), as estimated", "nats"),
+    "jensen_shannon": Quantity("JS(q(z), p(z)), as a lower bound by a discriminator", "nats"),
+    "discriminator_loss": Quantity("the cross-entropy of a discriminator", "nats per draw"),
+    "discriminator_accuracy": Quantity("the share of draws that a discriminator tells right", ""),
+    "constraint": Quantity("target - E_q[log p(x | z)], at most 0 where it is met", _NATS),
+    "multiplier": Quantity("the price of the constraint, in nats of KL for each nat", ""),
     "beta": Quantity("the weight of the KL term", ""),
 }
 
