@@ -197,7 +197,8 @@ class ObjectiveModule(ELBOModule):
 
     Its parameters are those of the two programs, and those of the objective's opponent where it has
     one, which is made on first use, or by `settle` from an example batch. The buffer `step` is
-    what schedules read; `fit` sets it, and other loops may. Pyro's parameter store is neither read nor written.
+    what schedules read; `fit` sets it, and other loops may. Pyro's parameter store is neither read
+    nor written.
 
     Arguments:
         objective: the bound.
