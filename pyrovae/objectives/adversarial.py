@@ -42,8 +42,8 @@ class Adversarial(Objective):
             or there are several.
 
     Example:
-        >>> Adversarial(weight=10.0, lr=1e-3)
-        Adversarial(weight=10.0, network=MLP((256, 256), activation='leaky_relu'), lr=0.001)
+        >>> Adversarial(weight=10.0)
+        Adversarial(weight=10.0, network=MLP((256, 256), activation='leaky_relu'))
     """
 
     formula = "E_q[log p(x|z)] - weight JS(q(z), p(z))"

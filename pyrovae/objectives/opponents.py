@@ -79,7 +79,7 @@ class PrivatePlayers:
         return by_name[key]
 
 
-def _behind(program: Program) -> Any:
+def _behind(program: Any) -> Any:
     """Return what lives as long as a program: a view such as `vae.model` is made at each access."""
     is_view = isinstance(getattr(program, "name", None), str) and hasattr(program, "module")
     return program.module if is_view else getattr(program, "__self__", program)

@@ -63,7 +63,12 @@ class Guard:
             for stepped in self._optimizers
             if getattr(stepped, "_step_supports_amp_scaling", False)
         ]
-        self._held = [p for held, stepped in pairs if stepped not in self._native for p in held]
+        self._held: list[Tensor] = [
+            parameter
+            for held, stepped in pairs
+            if stepped not in self._native
+            for parameter in held
+        ]
         self._kept = [parameter.detach().clone() for parameter in self._held]
         self._buffers = list(buffers)
         self._kept_buffers = [buffer.clone() for buffer in self._buffers]
