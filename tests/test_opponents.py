@@ -32,7 +32,7 @@ from pyrovae.objectives.factor_vae import permuted
 from pyrovae.objectives.opponents import unseen
 from pyrovae.objectives.terms import particle_mean
 from pyrovae.training import Callback, compiled, fit
-from pyrovae.training.checkpoints import Checkpoints
+from pyrovae.training.checkpoints import Checkpoints, read_checkpoint
 
 NAMES = ("FactorVAE", "Adversarial", "GECO")
 SMALL = MLP((6,), activation="tanh")
@@ -465,6 +465,37 @@ def test_the_opponent_uses_no_random_number_and_is_in_no_saved_model(tmp_path: P
         out=tmp_path / "run", progress=False, seed=2)  # fmt: skip
     kept = pyrovae.load(tmp_path / "run" / "model")
     assert set(kept.state_dict()) == set(state)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda state: state.update(opponent=None), "its opponent is None"),
+        (lambda state: state["opponent"]["weights"]["log"].fill_(math.nan), "opponent.weights.log"),
+        (
+            lambda state: state["opponent"]["optimizer"]["state"][0].update(exp_avg=torch.ones(9)),
+            r"opponent.optimizer.state\[0\].exp_avg is float32 \[9\]",
+        ),
+    ],
+)
+def test_a_damaged_opponent_is_not_resumed(
+    damage: Any, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vae = small_vae()
+    told: dict[str, Any] = {
+        "data": data_for(vae), "objective": GECO(target=-7.0), "batch_size": 5, "seed": 1,
+        "progress": False,
+    }  # fmt: skip
+    fit(vae, epochs=1, out=tmp_path / "run", **told)
+    state = read_checkpoint(tmp_path / "run")
+    damage(state)
+    monkeypatch.setattr("pyrovae.training.fitting.read_checkpoint", lambda folder: state)
+    before = copy.deepcopy(vae.state_dict())
+    with pytest.raises(
+        ValueError, match=f"cannot be resumed from: its {said.removeprefix('its ')}"
+    ):
+        fit(vae, epochs=2, resume=tmp_path / "run", **told)
+    assert same(before, vae.state_dict())
 
 
 def test_one_seed_makes_one_opponent() -> None:
