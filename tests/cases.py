@@ -40,7 +40,17 @@ from pyrovae.likelihoods import (
 )
 from pyrovae.models import VAE
 from pyrovae.networks import MLP, Conv, Embedding, GatedMLP, ResNet, SetEncoder
-from pyrovae.objectives import ELBO, GECO, IWAE, Adversarial, FactorVAE
+from pyrovae.objectives import (
+    CUBO,
+    ELBO,
+    GECO,
+    IWAE,
+    Adversarial,
+    Capacity,
+    FactorVAE,
+    MultiplyIWAE,
+    Renyi,
+)
 from pyrovae.posteriors import (
     FullRankNormal,
     InverseAutoregressiveFlow,
@@ -880,11 +890,16 @@ OBJECTIVES: dict[str, Case] = {
     "ELBO sampled": Case(lambda: ELBO(kl="sampled", particles=3)),
     "ELBO beta": Case(lambda: ELBO(beta=Ramp(0.0, 2.0, steps=4), particles=2)),
     "ELBO free bits": Case(lambda: ELBO(free_bits=0.05)),
+    "ELBO site floor": Case(lambda: ELBO(free_bits=3.0, free_bits_group="site")),
     "IWAE": Case(lambda: IWAE(particles=4)),
     "FactorVAE": Case(lambda: FactorVAE(network=MLP((6,)))),
     "Adversarial": Case(lambda: Adversarial(network=MLP((6,)), particles=2)),
     "GECO": Case(lambda: GECO(target=-5.0)),
+    "Renyi": Case(lambda: Renyi(alpha=0.3, particles=4)),
+    "MultiplyIWAE": Case(lambda: MultiplyIWAE(particles=2, groups=3)),
+    "Capacity": Case(lambda: Capacity(capacity=Ramp(0.1, 2.1, steps=4), weight=3.0)),
 }
+REPORTED: dict[str, Case] = {"CUBO": Case(lambda: CUBO(order=3.0, particles=4))}  # not trained by
 
 # ---------------------------------------------------------------------------------------- models
 
@@ -947,7 +962,7 @@ ROOMS: dict[str, dict[str, Case]] = {
     "posteriors": POSTERIORS,
     "networks": NETWORKS,
     "schedules": SCHEDULES,
-    "objectives": OBJECTIVES,
+    "objectives": OBJECTIVES | REPORTED,
     "models": MODELS,
 }
 

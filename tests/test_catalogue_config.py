@@ -160,6 +160,17 @@ OBJECTIVES = [
     case("train --objective.particles 9999999999", "got 9999999999", "below 2**31"),
     case("train --objective IWAE --objective.beta 2", "'beta'", "there are: particles"),
     case("train --objective.free_bits -1", "got -1.0", "at least 0"),
+    case("train --objective.free_bits_group 0", "got 0", "a positive integer or 'site'"),
+    case(
+        f"train {SMALL} --objective.free_bits 1 --objective.free_bits_group 7",
+        "divides the 32 of site 'z'; got 7",
+        "'site' takes all of them together",
+    ),
+    case("train --objective Renyi --objective.alpha .inf", "got inf", "alpha=-1e6"),
+    case("train --objective MultiplyIWAE --objective.groups 0", "got 0", "a positive integer"),
+    case("train --objective Capacity --objective.capacity -1", "got -1.0", "at least 0"),
+    case("train --objective CUBO --objective.order 0.5", "got 0.5", "from 1 to 1e6"),
+    case(f"train {SMALL} --objective CUBO", "CUBO is an upper bound", "train with ELBO()"),
     case(
         f"train {SMALL} --model.prior GaussianMixture --objective.kl analytic",
         "kl='analytic'",

@@ -9,12 +9,15 @@ from pathlib import Path
 import jsonargparse
 import numpy as np
 import pytest
+import torch
 
 import pyrovae
 from pyrovae.__main__ import VERBS, main
 from pyrovae.cli.flags import layer, lex
 from pyrovae.cli.images import grid
+from pyrovae.cli.train import default_epochs
 from pyrovae.config import choices, parse
+from pyrovae.data import TensorData
 from pyrovae.declared import Declared
 from pyrovae.models import Model
 from pyrovae.objectives import Objective
@@ -29,6 +32,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:poor importance weights")
 @pytest.fixture(autouse=True)
 def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(("rows", "epochs"), [(1, 1000), (142, 334), (1437, 50), (60_000, 50)])
+def test_few_rows_are_gone_through_more_often(rows: int, epochs: int) -> None:
+    assert default_epochs(TensorData({"x": torch.zeros(rows, 1)}), 64) == epochs
 
 
 def losses(run: str) -> list[float]:

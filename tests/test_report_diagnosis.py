@@ -85,6 +85,10 @@ FOUND = {
         {"kl": 0.02},
         ("Posterior collapse: z carries next to nothing", "problem", "0.02 nats", "free_bits"),
     ),
+    "next to nothing, in too few data to count active ones": (
+        {"kl": 0.02, "active": None},
+        ("Posterior collapse: z carries next to nothing", "problem", "0.02 nats", "free_bits"),
+    ),
     "some unused": (
         {"active": 7},
         ("1 of 8 latent dimensions is unused", "note", "0.01", "Where 7 are enough"),

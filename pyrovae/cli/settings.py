@@ -51,7 +51,7 @@ def options(
     data: Source,
     model: Model,
     objective: Objective,
-    epochs: int = 50,
+    epochs: int | None = None,
     batch_size: int = 64,
     seed: int = 0,
     optimizer: Callable[[Sequence[nn.Parameter]], Optimizer],
@@ -76,7 +76,7 @@ def options(
         model: the model; its parts are model.prior, model.likelihood (by default the one that
             suits the data), model.posterior, model.encoder and model.decoder
         objective: the bound that is raised
-        epochs: how many times to go through the data
+        epochs: how many times to go through the data; by default 50, or more, to make 1000 steps
         batch_size: rows in a batch
         seed: seeds starting values, noise and order, and the draws of the evaluation
         optimizer: a class of torch.optim
@@ -137,8 +137,9 @@ def _within(
 
 def check_numbers(tree: dict[str, Any]) -> None:
     """Raise ValueError where a number is out of range, before anything is read or made."""
-    names = ("epochs", "batch_size", "warmup", "clip", "patience", "ema", "seed")
-    check_settings(**{name: tree[name] for name in names})
+    names = ("batch_size", "warmup", "clip", "patience", "ema", "seed")
+    epochs = 1 if tree["epochs"] is None else tree["epochs"]
+    check_settings(epochs=epochs, **{name: tree[name] for name in names})
     if not is_count(tree["samples"]):
         limited = limit(tree["samples"])
         raise UsageError(

@@ -1,5 +1,6 @@
 """The verb `train`."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from pyrovae.cli.run_folder import CONFIG, TENSORBOARD, kept_once_begun, new_fol
 from pyrovae.cli.settings import check_numbers, linked, maker, read_settings, unlinked
 from pyrovae.cli.show import show
 from pyrovae.config import dump, from_tree, to_tree
-from pyrovae.data import Source
+from pyrovae.data import Data, Source
 from pyrovae.declared import arguments_of
 from pyrovae.evaluation import evaluate
 from pyrovae.files import write_text
@@ -34,6 +35,7 @@ from pyrovae.training.run import Run
 
 SWITCHES = ("help", "print_config")
 BOOLEANS = ("report", "tensorboard", "compile")  # true where no value follows
+EPOCHS, STEPS = 50, 1000  # the least of each where no number of epochs is given
 FAILED = 1  # training ended because something was not finite; what was good is kept
 FITTED = (
     "epochs",
@@ -80,6 +82,8 @@ def run(words: Sequence[str]) -> int:
     with notes(), _reading(source), processes.in_turn():
         splits = source.load()
         columns = source.described()
+    if tree["epochs"] is None:
+        tree = {**tree, "epochs": default_epochs(splits.train, tree["batch_size"])}
     folder, made = Path(resumed or "").expanduser(), list[Path]()
     if resumed is None and processes.first:
         folder, made = new_folder(out, name=source.short_name)
@@ -127,6 +131,20 @@ class _SettingsFile(Callback):
     def on_start(self, run: Run) -> None:
         """Write the file."""
         write_text(self.path, self.text)
+
+
+def default_epochs(data: Data, batch_size: int) -> int:
+    """Return how often to go through data: few rows need many epochs before anything is learned.
+
+    Example:
+        >>> import torch
+        >>> from pyrovae.data import as_data
+        >>> default_epochs(as_data(torch.zeros(100, 1)), 64)
+        500
+    """
+    if not data.sized:
+        return EPOCHS
+    return max(EPOCHS, math.ceil(STEPS / data.steps(min(batch_size, len(data)))))
 
 
 def _settled(tree: dict[str, Any], source: Source) -> tuple[dict[str, Any], Source]:

@@ -33,7 +33,7 @@ def evaluate(
     seed: int = 0,
     compile: Compile = "auto",
 ) -> Evaluation:
-    """Estimate log p(x) and the ELBO with its split, all from the same draws.
+    """Estimate log p(x), the ELBO with its split and the CUBO, all from the same draws.
 
     Data and draws are taken in blocks that fit into about 256 MiB, however many there are, or into
     less where that is not free. No parameter, buffer or random state is changed.
@@ -116,7 +116,7 @@ class _Summary:
         self.variance = 0.0
         self.bias = 0.0
         self.inverse_ess = 0.0
-        self.sums: dict[str, float] = {"ess": 0.0, "elbo": 0.0, "reconstruction": 0.0}
+        self.sums: dict[str, float] = dict.fromkeys(("ess", "elbo", "cubo", "reconstruction"), 0.0)
         self.dimensions: Tensor | None = None
         self.splits = True
         self.means: list[Tensor] = []
@@ -131,6 +131,7 @@ class _Summary:
         self.sums["ess"] += weights.ess.sum().item()
         self.inverse_ess += weights.ess.reciprocal().sum().item()
         self.sums["elbo"] += weights.elbo.sum().item()
+        self.sums["cubo"] += weights.cubo.sum().item()
         self.sums["reconstruction"] += (weights.sum_reconstruction / weights.samples).sum().item()
         if weights.sum_dimensions is None:
             self.splits = False
@@ -182,6 +183,7 @@ class _Summary:
             log_prob_data_error=spread,
             ess=means["ess"],
             elbo=means["elbo"],
+            cubo=means["cubo"],
             reconstruction=means["reconstruction"],
             kl=means["reconstruction"] - means["elbo"],
             kl_per_dimension=None if dimensions is None else (dimensions / count).cpu(),

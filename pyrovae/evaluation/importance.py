@@ -113,6 +113,11 @@ class Weights:
         return torch.maximum(self.log_total - math.log(self.samples), self.elbo)
 
     @property
+    def cubo(self) -> Tensor:
+        """Half the log of the mean of w^2 of each datum, never below `log_prob`."""
+        return torch.maximum((self.log_square - math.log(self.samples)) / 2, self.log_prob)
+
+    @property
     def ess(self) -> Tensor:
         """The effective sample size of each datum, `(sum w)^2 / sum w^2`, from 1 to S."""
         return (2 * self.log_total - self.log_square).exp().clamp(1.0, float(self.samples))

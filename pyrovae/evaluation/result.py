@@ -21,6 +21,10 @@ class Evaluation:
             one datum.
         ess: the mean effective sample size of the importance weights, from 1 to `samples`.
         elbo: the evidence lower bound, from the same draws: never above `log_prob`.
+        cubo: the chi upper bound of order 2 (Dieng et al., 2017, arXiv:1611.00328), from the same
+            draws: never below `log_prob`. It is estimated from below, as `log_prob` is, and where
+            the weights are poor far from below, so that it is above log p(x) in the limit of many
+            samples only; its `exp(2 cubo)` is without bias for each datum.
         reconstruction: its first term, the mean of log p(x | z).
         kl: what it lacks to the ELBO, the mean of log q(z | x) - log p(z).
         kl_per_dimension: `kl` for each latent dimension, None where it does not split.
@@ -37,6 +41,7 @@ class Evaluation:
     log_prob_data_error: float
     ess: float
     elbo: float
+    cubo: float
     reconstruction: float
     kl: float
     kl_per_dimension: Tensor | None
@@ -61,6 +66,7 @@ class Evaluation:
         rows = [
             ("log p(x)", f"{self.log_prob:10.3f}", self._errors()),
             ("ELBO", f"{self.elbo:10.3f}", ""),
+            ("CUBO", f"{self.cubo:10.3f}", "upper bound, estimated from below"),
             ("reconstruction", f"{self.reconstruction:10.3f}", "mean of log p(x | z)"),
             ("KL", f"{self.kl:10.3f}", "mean of log q(z | x) - log p(z)"),
             ("effective samples", f"{self.ess:10.1f}", f"of {self.samples}"),

@@ -7,8 +7,8 @@ from torch.nn.functional import softplus
 from torch.optim import Adam, Optimizer
 
 from pyrovae.networks import Builder, Network
+from pyrovae.objectives.checks import check_number
 from pyrovae.objectives.draws import latent_draws, prior_draws
-from pyrovae.objectives.numbers import require_number
 from pyrovae.objectives.objective import Measurement, Objective, Parameters
 from pyrovae.objectives.opponents import fixed, required, unseen
 from pyrovae.objectives.telling import SIZES, discriminator, told_apart
@@ -57,9 +57,9 @@ class Adversarial(Objective):
         particles: int = 1,
     ) -> None:
         super().__init__(particles=particles)
-        self.weight = require_number(self, "weight", weight, least=0.0)
+        self.weight = check_number(self, "weight", weight, least=0.0)
         self.network = SIZES if network is None else network
-        self.lr = require_number(self, "lr", lr, least=0.0)
+        self.lr = check_number(self, "lr", lr, least=0.0)
 
     @property
     def needs_densities(self) -> bool:

@@ -3,10 +3,12 @@
 import torch
 from torch import Tensor
 
-from pyrovae.numeric import is_finite
+from pyrovae.numeric import is_count, limit
+from pyrovae.objectives.checks import check_nonnegative, check_policy, check_schedule
+from pyrovae.objectives.free_bits import Group, floored_kl
 from pyrovae.objectives.objective import Measurement, Objective
-from pyrovae.objectives.terms import Policy, Site, Terms, particle_mean
-from pyrovae.schedules import Schedule, as_schedule
+from pyrovae.objectives.terms import Policy, Terms, particle_mean
+from pyrovae.schedules import Schedule
 
 
 class ELBO(Objective):
@@ -21,13 +23,15 @@ class ELBO(Objective):
         kl: "analytic" takes the closed form and raises where none exists, "sampled" takes
             `log q - log p` at the draws, "auto" the closed form wherever it exists.
         particles: how many draws the expectation is averaged over, K.
-        free_bits: a floor lambda, in nats for each latent dimension: the KL term becomes
-            `sum_j max(lambda, mean of KL_j over the batch)`. The mean is over the batch of one
-            process.
+        free_bits: a floor lambda, in nats for each group j of latent dimensions: the KL term
+            becomes `sum_j max(lambda, mean of KL_j over the batch)`. The mean is over the batch of
+            one process.
+        free_bits_group: how many neighbouring dimensions share a floor, or "site" for all of a
+            site, which needs no KL that splits into dimensions.
 
     Raises:
         ValueError: an argument is out of range; or, when it is used, no closed form exists for
-            `kl="analytic"`, or the KL does not split into dimensions for `free_bits`.
+            `kl="analytic"`, or the KL does not split into the groups of `free_bits`.
 
     Example:
         >>> from pyrovae.schedules import Ramp
@@ -44,22 +48,19 @@ class ELBO(Objective):
         kl: Policy = "auto",
         particles: int = 1,
         free_bits: float = 0.0,
+        free_bits_group: Group = 1,
     ) -> None:
         super().__init__(particles=particles)
-        if kl not in ("auto", "analytic", "sampled"):
-            raise ValueError(f"ELBO expects kl to be 'auto', 'analytic' or 'sampled'; got {kl!r}")
-        if not is_finite(free_bits) or free_bits < 0.0:
+        if free_bits_group != "site" and not is_count(free_bits_group):
             raise ValueError(
-                f"ELBO expects free_bits to be a finite number of nats of at least 0; "
-                f"got {free_bits!r}"
+                f"ELBO expects free_bits_group to be a positive integer{limit(free_bits_group)} or "
+                f"'site'; got {free_bits_group!r}"
             )
-        self._schedule = as_schedule(beta)
-        for end in (self._schedule.final, getattr(self._schedule, "start", 0.0)):
-            if end < 0.0:
-                raise ValueError(f"ELBO expects beta of at least 0; got {beta!r}")
+        self._schedule = check_schedule(self, "beta", beta)
         self.beta = beta
-        self.kl: Policy = kl
-        self.free_bits = free_bits
+        self.kl: Policy = check_policy(self, kl)
+        self.free_bits = check_nonnegative(self, "free_bits", free_bits, unit=" of nats")
+        self.free_bits_group: Group = free_bits_group
 
     def measure(self, terms: Terms, step: Tensor | None = None) -> Measurement:
         """Return the weighted bound of each datum; see `Objective.measure`."""
@@ -72,8 +73,8 @@ class ELBO(Objective):
         kl = particle_mean(terms.expectation(terms.divergence(self.kl)))
         penalty = kl
         if self.free_bits > 0.0:
-            floored = [self._floored(terms, site) for site in terms.latent.values()]
-            penalty = sum(floored[1:], floored[0]).expand_as(kl)
+            group = self.free_bits_group
+            penalty = floored_kl(terms, self.kl, floor=self.free_bits, group=group).expand_as(kl)
         bound = reconstruction - beta * penalty
         means = reconstruction.detach().mean(), kl.detach().mean()
         return Measurement(
@@ -95,15 +96,3 @@ class ELBO(Objective):
     def needs_densities(self) -> bool:
         """Whether a point has no bound: with a weight of zero it has one, its reconstruction."""
         return self.beta != 0.0
-
-    def _floored(self, terms: Terms, site: Site) -> Tensor:
-        """Return the site's KL with each dimension's batch mean floored, 0-dimensional."""
-        split = terms.kl_per_dimension(site, self.kl)
-        if split is None:
-            raise ValueError(
-                f"free_bits floors the KL of each latent dimension, but at site '{site.name}' the "
-                f"posterior or the prior does not factorise over dimensions; use free_bits=0 or "
-                f"factorised parts such as MeanFieldNormal with StandardNormal"
-            )
-        per_dimension = split.flatten(0, 1).mean(0)
-        return per_dimension.clamp(min=self.free_bits).sum()

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from pyrovae.networks import Builder, Network
+from pyrovae.objectives.checks import check_number, check_policy
 from pyrovae.objectives.draws import latent_draws
-from pyrovae.objectives.numbers import require_number, require_policy
 from pyrovae.objectives.objective import Measurement, Objective, Parameters
 from pyrovae.objectives.opponents import fixed, required, unseen
 from pyrovae.objectives.telling import SIZES, discriminator, told_apart
@@ -53,10 +53,10 @@ class FactorVAE(Objective):
         particles: int = 1,
     ) -> None:
         super().__init__(particles=particles)
-        self.gamma = require_number(self, "gamma", gamma, least=0.0)
+        self.gamma = check_number(self, "gamma", gamma, least=0.0)
         self.network = SIZES if network is None else network
-        self.lr = require_number(self, "lr", lr, least=0.0)
-        self.kl: Policy = require_policy(self, kl)
+        self.lr = check_number(self, "lr", lr, least=0.0)
+        self.kl: Policy = check_policy(self, kl)
 
     def opponent(self, terms: Terms) -> nn.Module:
         """Return a new discriminator of draws like those of a record."""

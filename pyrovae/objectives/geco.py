@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from pyrovae.objectives.numbers import require_number, require_policy
+from pyrovae.objectives.checks import check_number, check_policy
 from pyrovae.objectives.objective import Measurement, Objective, Parameters
 from pyrovae.objectives.opponents import required, unseen
 from pyrovae.objectives.terms import Policy, Terms, particle_mean
@@ -62,11 +62,11 @@ class GECO(Objective):
                 "it depends on the data, so take it from a run with ELBO(), whose log calls it "
                 "reconstruction"
             )
-        self.target = require_number(self, "target", target)
-        self.multiplier = require_number(self, "multiplier", multiplier, above=0.0)
-        self.lr = require_number(self, "lr", lr, least=0.0)
-        self.decay = require_number(self, "decay", decay, least=0.0, below=1.0)
-        self.kl: Policy = require_policy(self, kl)
+        self.target = check_number(self, "target", target)
+        self.multiplier = check_number(self, "multiplier", multiplier, above=0.0)
+        self.lr = check_number(self, "lr", lr, least=0.0)
+        self.decay = check_number(self, "decay", decay, least=0.0, below=1.0)
+        self.kl: Policy = check_policy(self, kl)
 
     def opponent(self, terms: Terms) -> nn.Module:
         """Return a new multiplier."""

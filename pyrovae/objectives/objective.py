@@ -127,9 +127,17 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
         return Adam(parameters, lr=1e-3, fused=True)
 
     @property
+    def draws(self) -> int:
+        """How many draws of the guide each datum gets in all."""
+        return self.particles
+
+    @property
     def needs_densities(self) -> bool:
         """Whether the bound reads log q of every site, which a point does not have."""
         return True
+
+    def require_training(self) -> None:
+        """Raise ValueError where raising the bound does not train a model, as of an upper one."""
 
     def method(self, terms: Terms) -> dict[str, str]:
         """Return for each latent site whether its KL is taken "analytic" or "sampled"."""
@@ -137,7 +145,7 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
 
     def trace(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> Terms:
         """Run the programs and return their record, checked for what the bound can read."""
-        terms = trace_terms(model, guide, args, kwargs, particles=self.particles)
+        terms = trace_terms(model, guide, args, kwargs, particles=self.draws)
         if self.needs_densities:
             terms.require_densities()
         if torch.is_grad_enabled():
@@ -177,9 +185,13 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
         self, model: Program, guide: Program, args: Any, kwargs: Any
     ) -> tuple[Tensor, Player | None]:
         """Return the bound at our own count of steps, and the player that it was against."""
+        if torch.is_grad_enabled():
+            self.require_training()
         terms = self.trace(model, guide, *args, **kwargs)
-        self._private = self._private or PrivatePlayers()
-        player = self._private.of(self, model, guide, terms) if self.has_opponent else None
+        player = None
+        if self.has_opponent:
+            self._private = self._private or PrivatePlayers()
+            player = self._private.of(self, model, guide, terms)
         opponent = None if player is None else player.module
         return measured(self, terms, torch.tensor(self._calls), opponent).bound, player
 
@@ -236,6 +248,8 @@ class ObjectiveModule(ELBOModule):
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """Return the loss of a batch at the current step; `logged` then holds its quantities."""
+        if torch.is_grad_enabled():
+            self.objective.require_training()
         measurement = self.measure(*args, **kwargs)
         self.logged = measurement.logged
         return -measurement.bound.sum()

@@ -16,6 +16,9 @@ QUANTITIES: dict[str, Quantity] = {
     "loss": Quantity("what is lowered: the objective with its sign changed", _NATS),
     "elbo": Quantity("the evidence lower bound, unweighted", _NATS),
     "iwae": Quantity("the importance-weighted bound", _NATS),
+    "renyi": Quantity("Renyi's variational bound", _NATS),
+    "multiply_iwae": Quantity("the mean of the groups' importance-weighted bounds", _NATS),
+    "cubo": Quantity("the chi upper bound", _NATS),
     "reconstruction": Quantity("E_q[log p(x | z)]", _NATS),
     "kl": Quantity("KL(q(z | x) || p(z)), mean over the data", _NATS),
     "total_correlation": Quantity("KL(q(z) || prod_j q(z_j)), as estimated", "nats"),
@@ -25,6 +28,7 @@ QUANTITIES: dict[str, Quantity] = {
     "constraint": Quantity("target - E_q[log p(x | z)], at most 0 where it is met", _NATS),
     "multiplier": Quantity("the price of the constraint, in nats of KL for each nat", ""),
     "beta": Quantity("the weight of the KL term", ""),
+    "capacity": Quantity("the KL that is aimed at", _NATS),
 }
 
 

@@ -121,6 +121,7 @@ def _data(found: dict[str, Any]) -> Number:
 _ENTRIES: tuple[tuple[str, Callable[[dict[str, Any]], Number]], ...] = (
     ("log p(x)", _log_prob),
     ("ELBO", _plain("elbo")),
+    ("CUBO", _plain("cubo", "upper bound, estimated from below")),
     ("reconstruction", _plain("reconstruction", "mean of log p(x | z)")),
     ("KL", _plain("kl", "mean of log q(z | x) \N{MINUS SIGN} log p(z)")),
     ("effective samples", _ess),

@@ -101,12 +101,13 @@ def not_finite(facts: Facts) -> Finding | None:
 
 def collapsed(facts: Facts) -> Finding | None:
     """Find latent dimensions that the posterior does not use."""
-    if facts.dimensions is None or facts.active is None:
-        return None
     empty = facts.kl is not None and facts.kl < _NOTHING
-    if facts.active >= facts.dimensions and not empty:
+    if facts.dimensions is None or (facts.active is None and not empty):
         return None
-    unused = facts.dimensions - facts.active
+    active = facts.dimensions if facts.active is None else facts.active
+    if active >= facts.dimensions and not empty:
+        return None
+    unused = facts.dimensions - active
     heavy = facts.beta is not None and facts.beta > 1.0
     lower = f"Lower beta, which is {facts.beta:g} (`--objective.beta 1`). " if heavy else ""
     common = (

@@ -12,7 +12,7 @@ from pyrovae.objectives import LocalParameters, Objective, ObjectiveModule, Play
 from pyrovae.schedules import Schedule
 
 _INSTEAD = {
-    "RenyiELBO": "IWAE(particles=K)",
+    "RenyiELBO": "Renyi(alpha=..., particles=K), or IWAE(particles=K),",
     "TraceGraph_ELBO": "ELBO()",
     "ReweightedWakeSleep": "IWAE(particles=K)",
 }
@@ -27,6 +27,7 @@ class Loss(nn.Module):
 
     Raises:
         TypeError: it is neither; the message names ours that takes its place.
+        ValueError: the objective trains no model.
     """
 
     def __init__(self, objective: pyro.infer.ELBO, pair: Pair) -> None:
@@ -37,6 +38,7 @@ class Loss(nn.Module):
         self.own: ObjectiveModule | None = None
         self.player: Player | None = None
         if isinstance(objective, Objective):
+            objective.require_training()
             self.own = objective(pair.model, pair.guide)
         elif not isinstance(objective, pyro.infer.ELBO):
             raise TypeError(
