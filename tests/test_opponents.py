@@ -27,10 +27,10 @@ from pyrovae.objectives import (
     Objective,
     trace_terms,
 )
-from pyrovae.objectives.draws import latent_draws, prior_draws
 from pyrovae.objectives.factor_vae import permuted
 from pyrovae.objectives.opponents import unseen
 from pyrovae.objectives.terms import particle_mean
+from pyrovae.objectives.vectors import latent_draws, prior_draws
 from pyrovae.training import Callback, compiled, fit
 from pyrovae.training.checkpoints import Checkpoints, read_checkpoint
 

@@ -6,11 +6,11 @@ from torch.optim import Adam, Optimizer
 
 from pyrovae.networks import Builder, Network
 from pyrovae.objectives.checks import check_number, check_policy
-from pyrovae.objectives.draws import latent_draws
 from pyrovae.objectives.objective import Measurement, Objective, Parameters
 from pyrovae.objectives.opponents import fixed, required, unseen
 from pyrovae.objectives.telling import SIZES, discriminator, told_apart
 from pyrovae.objectives.terms import Policy, Terms, particle_mean
+from pyrovae.objectives.vectors import latent_draws
 
 
 class FactorVAE(Objective):

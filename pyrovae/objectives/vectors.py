@@ -1,4 +1,4 @@
-"""Draws: the latents of a record as vectors, for objectives that compare clouds of points."""
+"""Vectors: the latents of a record as vectors, for objectives that compare clouds of points."""
 
 import torch
 from torch import Tensor
