@@ -23,6 +23,7 @@ SCRIPTS = {
     "epoch": "An epoch",
     "evaluate": "An evaluation",
     "memory": "Memory of the parts",
+    "distances": "Distances between samples",
     "scaling": "More and more data",
     "processes": "Two processes",
     "quality": "What compiling in bfloat16 does to the result",

@@ -1,8 +1,8 @@
 """pyrovae: variational autoencoders as three distributions and a bound, in Pyro.
 
-The rooms: `priors`, `likelihoods`, `posteriors`, `networks`, `objectives`, `schedules`, `models`,
-`data`, `training`, `evaluation`, `report`. Parts are imported from their rooms; the names below are
-found when they are first used, so that importing pyrovae costs nothing.
+The rooms: `priors`, `likelihoods`, `posteriors`, `networks`, `objectives`, `distances`,
+`schedules`, `models`, `data`, `training`, `evaluation`, `report`. Parts are imported from their
+rooms; the names below are found when they are first used, so that importing pyrovae costs nothing.
 """
 
 from importlib import import_module
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pyrovae import (
         data,
+        distances,
         distributions,
         evaluation,
         likelihoods,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _ROOMS = (
     "data",
+    "distances",
     "distributions",
     "evaluation",
     "likelihoods",
@@ -77,6 +79,7 @@ __all__ = [
     "VAE",
     "compile",
     "data",
+    "distances",
     "distributions",
     "evaluate",
     "evaluation",

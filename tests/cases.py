@@ -17,6 +17,14 @@ from torch import Tensor
 
 from pyrovae import likelihoods, posteriors, priors
 from pyrovae.context import Context
+from pyrovae.distances import (
+    MMD,
+    RBF,
+    Energy,
+    InverseMultiquadratic,
+    Sinkhorn,
+    SlicedWasserstein,
+)
 from pyrovae.likelihoods import (
     Bernoulli,
     Beta,
@@ -42,14 +50,19 @@ from pyrovae.models import VAE
 from pyrovae.networks import MLP, Conv, Embedding, GatedMLP, ResNet, SetEncoder
 from pyrovae.objectives import (
     CUBO,
+    DIP,
     ELBO,
     GECO,
     IWAE,
     Adversarial,
     Capacity,
     FactorVAE,
+    InfoVAE,
     MultiplyIWAE,
     Renyi,
+    ReweightedWakeSleep,
+    TotalCorrelation,
+    Wasserstein,
 )
 from pyrovae.posteriors import (
     FullRankNormal,
@@ -895,11 +908,51 @@ OBJECTIVES: dict[str, Case] = {
     "FactorVAE": Case(lambda: FactorVAE(network=MLP((6,)))),
     "Adversarial": Case(lambda: Adversarial(network=MLP((6,)), particles=2)),
     "GECO": Case(lambda: GECO(target=-5.0)),
+    "ELBO stl": Case(lambda: ELBO(particles=2, estimator="stl")),
+    "ELBO score": Case(lambda: ELBO(particles=2, estimator="score")),
+    "IWAE stl": Case(lambda: IWAE(particles=4, estimator="stl")),
+    "IWAE dreg": Case(lambda: IWAE(particles=4, estimator="dreg")),
+    "IWAE score": Case(lambda: IWAE(particles=4, estimator="score")),
+    "IWAE vimco": Case(lambda: IWAE(particles=4, estimator="vimco")),
+    "ReweightedWakeSleep": Case(lambda: ReweightedWakeSleep(particles=4)),
     "Renyi": Case(lambda: Renyi(alpha=0.3, particles=4)),
     "MultiplyIWAE": Case(lambda: MultiplyIWAE(particles=2, groups=3)),
     "Capacity": Case(lambda: Capacity(capacity=Ramp(0.1, 2.1, steps=4), weight=3.0)),
+    "TotalCorrelation": Case(lambda: TotalCorrelation()),
+    "TotalCorrelation stratified": Case(
+        lambda: TotalCorrelation(
+            beta=Ramp(0.0, 2.0, steps=4), sampling="stratified", size=50, particles=3
+        )
+    ),
+    "DIP": Case(lambda: DIP()),
+    "DIP II": Case(lambda: DIP(kind="II", diagonal=1.0, kl="sampled", particles=2)),
+    "Wasserstein": Case(lambda: Wasserstein(weight=Ramp(1.0, 5.0, steps=4))),
+    "InfoVAE": Case(
+        lambda: InfoVAE(alpha=0.5, distance=SlicedWasserstein(projections=3), particles=2)
+    ),
+}
+
+# ----------------------------------------------------------------------------------- D(q(z), p(z))
+
+DISTANCES: dict[str, Case] = {
+    "MMD": Case(lambda: MMD()),
+    "MMD of a Gaussian kernel": Case(lambda: MMD(kernel=RBF(scale=(0.5, 2.0)))),
+    "SlicedWasserstein": Case(lambda: SlicedWasserstein(projections=7)),
+    "SlicedWasserstein of order 1.5": Case(lambda: SlicedWasserstein(order=1.5)),
+    "Energy": Case(lambda: Energy()),
+    "Energy along directions": Case(lambda: Energy(projections=9)),
+    "Sinkhorn": Case(lambda: Sinkhorn(blur=1.0, iterations=16)),
+}
+KERNELS: dict[str, Case] = {
+    "RBF": Case(lambda: RBF()),
+    "RBF of several": Case(lambda: RBF(scale=(0.5, 2.0))),
+    "InverseMultiquadratic": Case(lambda: InverseMultiquadratic()),
+    "InverseMultiquadratic 0.3": Case(lambda: InverseMultiquadratic(scale=0.3)),
 }
 REPORTED: dict[str, Case] = {"CUBO": Case(lambda: CUBO(order=3.0, particles=4))}  # not trained by
+
+# What the names of objectives hold that need a KL which splits into dimensions.
+SPLIT = ("free bits", "TotalCorrelation")
 
 # ---------------------------------------------------------------------------------------- models
 
@@ -963,6 +1016,7 @@ ROOMS: dict[str, dict[str, Case]] = {
     "networks": NETWORKS,
     "schedules": SCHEDULES,
     "objectives": OBJECTIVES | REPORTED,
+    "distances": DISTANCES | KERNELS,
     "models": MODELS,
 }
 

@@ -27,11 +27,17 @@ from torch.utils.data import Dataset, IterableDataset
 import pyrovae
 from pyrovae.context import Context
 from pyrovae.data import TensorData
+from pyrovae.distances import Distance
 from pyrovae.heads import Head, positive
 from pyrovae.launched import launched
 from pyrovae.likelihoods import Bernoulli
 from pyrovae.networks import MLP
-from pyrovae.objectives import ELBO, GECO, IWAE
+from pyrovae.objectives import (
+    ELBO,
+    GECO,
+    IWAE,
+    Wasserstein,
+)
 from pyrovae.posteriors import MeanFieldNormal, Posterior
 from pyrovae.priors import StandardNormal
 from pyrovae.training import Callback, compiled, fit
@@ -76,6 +82,17 @@ class Indexed(Posterior):
             index = torch.arange(len(raw))
         loc = torch.where((index == self.bad)[:, None], float("nan"), parameters["loc"])
         return IndexedNormal(loc, positive(parameters["scale"]), index).to_event(1)
+
+
+class Moments(Distance):
+    """Compares the draws' moments with those of a standard normal, and reads no draws of it."""
+
+    @property
+    def cost(self) -> str:
+        return "n d"
+
+    def between(self, x: Tensor, y: Tensor) -> Tensor:
+        return x.mean(0).square().sum() + (x.var(0, correction=0) - 1.0).square().sum()
 
 
 class Layers(nn.Sequential):
@@ -163,6 +180,16 @@ def cases() -> dict[str, tuple[pyrovae.VAE, dict[str, Any]]]:
         "Pyro's own": (vae_of(), {**common, "objective": Trace_ELBO()}),
         "compiled": (vae_of(), {**common, "objective": IWAE(particles=3), "compile": True}),
         "opponent": (vae_of(), {**common, "objective": GECO(target=-2.0, lr=0.1)}),
+        "gathered": (
+            vae_of(),
+            {
+                **common,
+                "batch_size": 7,
+                "valid": bits(7, seed=2),
+                "objective": Wasserstein(distance=Moments(), gather=True),
+                "compile": True,
+            },
+        ),
         "failing": (vae_of(posterior=Indexed(bad=BAD)), common),
     }
 
@@ -203,6 +230,7 @@ def run_cases(folder: Path, names: Any = None) -> None:
     as_recorded = patch.object(compiled, "compiled_graph", lambda graph, inputs: graph)
     with in_double(), warnings.catch_warnings(), as_recorded:
         warnings.filterwarnings("ignore", message="training ended")
+        warnings.filterwarnings("ignore", message="the step is not compiled: .*gather=True asks")
         for name, (model, told) in cases().items():
             if names is None or name in names:
                 save_result(folder, name, model, fit(model, **told))

@@ -13,7 +13,8 @@ import torch
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = ("step", "epoch", "quality", "guard", "startup", "scaling", "evaluate", "processes")
-SCRIPTS += ("memory", "priors", "tables", "hyperspherical", "imputing", "all", "_ways", "_timing")
+SCRIPTS += ("memory", "priors", "tables", "hyperspherical", "imputing", "distances", "all")
+SCRIPTS += ("_ways", "_timing")
 RESULTS = {"priors", "tables", "hyperspherical", "imputing"}  # long trainings, run by hand
 EPOCH_ROWS = {"ours, first", "ours", "Pyro by hand"}
 
@@ -186,6 +187,7 @@ def test_a_number_of_repeats_below_one_is_refused(
     [
         ("guard", ["step, 784-400-50", "step, 20-16-4", "checkpoint"]),
         ("scaling", ["An epoch of fit in memory", "A stream made on the way"]),
+        ("distances", ["4 numbers", "SlicedWasserstein", "1 number", "Energy()", "n log n"]),
         ("memory", ["bytes a datum", "BernoulliCode"]),
         ("priors", ["2 seeds", "StandardNormal", "VampPrior"]),
         ("imputing", ["50% of the pixels hidden", "pixel means", "imputed mean"]),

@@ -8,6 +8,7 @@ import pytest
 from cases import ROOMS
 
 from pyrovae.declared import arguments_of
+from pyrovae.distances import Distance, Kernel
 from pyrovae.likelihoods import Likelihood, Normal
 from pyrovae.models import Model
 from pyrovae.networks import Network
@@ -16,13 +17,14 @@ from pyrovae.posteriors import Posterior
 from pyrovae.priors import Prior
 from pyrovae.schedules import Schedule
 
-BASES: dict[str, type] = {
+BASES: dict[str, type | tuple[type, ...]] = {
     "priors": Prior,
     "likelihoods": Likelihood,
     "posteriors": Posterior,
     "networks": Network,
     "schedules": Schedule,
     "objectives": Objective,
+    "distances": (Distance, Kernel),
     "models": Model,
 }
 ROWS = [(room, name) for room, rows in ROOMS.items() for name in rows]

@@ -80,8 +80,12 @@ def test_train_evaluate_sample(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert main(["evaluate", "RUN", "--samples", "5"]) == 0
     assert json.loads(Path("RUN/evaluation.json").read_text()) == first
-    assert main(["evaluate", "RUN/model", "--data", "digits", "--samples", "5"]) == 0
-    assert f"{first['log_prob']:.2f}" in capsys.readouterr().out
+    capsys.readouterr()
+    words = ["evaluate", "RUN/model", "--data", "digits", "--samples", "5", "--surgery"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "total correlation" in said
+    assert f"{first['log_prob']:.2f}" in said
 
     assert main(["sample", "RUN", "--n", "5"]) == 0
     assert "RUN/samples.png" in capsys.readouterr().out

@@ -299,7 +299,7 @@ def test_any_pyro_pair_trains_under_any_objective(objective: object) -> None:
     [
         (RenyiELBO(alpha=0.0), "IWAE"),
         (TraceGraph_ELBO(), "ELBO"),
-        (ReweightedWakeSleep(), "IWAE"),
+        (ReweightedWakeSleep(), "ReweightedWakeSleep"),
         ("ELBO", "expects one of pyrovae.objectives"),
     ],
 )

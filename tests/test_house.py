@@ -34,7 +34,7 @@ _CONFIG = _MODEL | {"models", "spelling"}
 _PARTS = _CONFIG | {"config"}
 _OUTLINE = _CONFIG | {"config", "files", "memory", "tensor_files"}
 _SAVING = _OUTLINE | {"outline"}
-_RUN = _SAVING | {"saving", "launched", "compiling"}
+_RUN = _SAVING | {"saving", "launched", "compiling", "distances"}
 _REPORT = _RUN | {"training", "evaluation"}
 _CLI = _REPORT | {"report", "parts"}
 
@@ -55,7 +55,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compiling": {"scopes"},
     "distributions": set(),
     "networks": {"declared", "numeric"},
-    "objectives": {"declared", "numeric", "schedules", "networks"},  # of their opponents
+    "distances": {"declared", "numeric"},
+    "objectives": {"declared", "numeric", "schedules", "distances", "networks"},
     "data": {"declared", "numeric", "spelling"},
     "priors": _PART,
     "likelihoods": _PART,

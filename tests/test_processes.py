@@ -86,6 +86,12 @@ def test_under_equal_noise_two_processes_train_what_one_trains(
     assert said(done, name, 0)["best_epoch"] == said(tmp_path, name, 0)["best_epoch"]
 
 
+def test_a_step_that_gathers_is_not_compiled(done: Path) -> None:
+    """It reads how many rows the other processes have."""
+    assert [said(done, "gathered", rank)["compiled"] for rank in (0, 1)] == [False, False]
+    assert said(done, "compiled", 0)["compiled"]
+
+
 def test_what_is_not_finite_in_one_process_stops_all(done: Path, tmp_path: Path) -> None:
     worker.run_cases(tmp_path, ["failing"])
     one = said(tmp_path, "failing", 0)["failure"]

@@ -10,7 +10,16 @@ import pytest
 import scipy.sparse
 from PIL import Image
 
-from pyrovae import data, likelihoods, networks, objectives, posteriors, priors, schedules
+from pyrovae import (
+    data,
+    distances,
+    likelihoods,
+    networks,
+    objectives,
+    posteriors,
+    priors,
+    schedules,
+)
 from pyrovae.__main__ import main
 from pyrovae.config import parse, to_tree
 from pyrovae.data import Source
@@ -202,8 +211,15 @@ CASES: dict[str, tuple[str, Any]] = {
         "--model.encoder.network MLP --model.encoder.network.hidden [5]",
         networks.Embedding((0, 2, 0, 2, 0, 0), width=3, network=networks.MLP((5,)))),
     "objective ELBO": ("--objective ELBO --objective.beta 0.5 --objective.kl sampled "
-                       "--objective.particles 2 --objective.free_bits 0.1",
-                       objectives.ELBO(beta=0.5, kl="sampled", particles=2, free_bits=0.1)),
+                       "--objective.particles 2 --objective.free_bits 0.1 "
+                       "--objective.estimator stl",
+                       objectives.ELBO(beta=0.5, kl="sampled", particles=2, free_bits=0.1,
+                                       estimator="stl")),
+    "objective IWAE": ("--objective IWAE --objective.particles 3 --objective.estimator dreg",
+                       objectives.IWAE(particles=3, estimator="dreg")),
+    "objective ReweightedWakeSleep": (
+        "--objective ReweightedWakeSleep --objective.particles 3",
+        objectives.ReweightedWakeSleep(particles=3)),
     "objective ELBO, a floor for three": (
         "--model.prior.dim 6 --objective.free_bits 0.1 --objective.free_bits_group 3",
         objectives.ELBO(free_bits=0.1, free_bits_group=3)),
@@ -222,7 +238,6 @@ CASES: dict[str, tuple[str, Any]] = {
         "--objective.particles 2",
         objectives.Capacity(capacity=schedules.Ramp(end=3.0, steps=7), weight=5.0, kl="sampled",
                             particles=2)),
-    "objective IWAE": ("--objective IWAE --objective.particles 3", objectives.IWAE(particles=3)),
     "objective FactorVAE": (
         "--objective FactorVAE --objective.gamma 4 --objective.network MLP "
         "--objective.network.hidden [5,4] --objective.lr 0.01 --objective.kl sampled",
@@ -233,6 +248,48 @@ CASES: dict[str, tuple[str, Any]] = {
         objectives.Adversarial(weight=2.0, network=networks.GatedMLP((5,)))),
     "objective GECO": ("--objective GECO --objective.target -90 --objective.multiplier 0.5",
                        objectives.GECO(target=-90.0, multiplier=0.5)),
+    "objective TotalCorrelation": (
+        "--objective TotalCorrelation --objective.alpha 0.5 --objective.beta 4 "
+        "--objective.gamma 2 --objective.sampling stratified --objective.size 60",
+        objectives.TotalCorrelation(alpha=0.5, beta=4.0, gamma=2.0, sampling="stratified",
+                                    size=60)),
+    "objective DIP": (
+        "--objective DIP --objective.kind II --objective.diagonal 2 --objective.off_diagonal 3 "
+        "--objective.kl analytic",
+        objectives.DIP(kind="II", diagonal=2.0, off_diagonal=3.0, kl="analytic")),
+    "objective Wasserstein": (
+        "--objective Wasserstein --objective.distance SlicedWasserstein "
+        "--objective.distance.projections 20 --objective.distance.order 1 --objective.weight 2 "
+        "--objective.particles 2 --model.posterior Deterministic",
+        objectives.Wasserstein(
+            distance=distances.SlicedWasserstein(projections=20, order=1.0), weight=2.0,
+            particles=2)),
+    "objective InfoVAE": (
+        "--objective InfoVAE --objective.alpha 0.5 --objective.weight 3 --objective.gather true "
+        "--objective.distance MMD --objective.distance.kernel RBF "
+        "--objective.distance.kernel.scale [0.5,2]",
+        objectives.InfoVAE(alpha=0.5, weight=3.0, gather=True,
+                           distance=distances.MMD(kernel=distances.RBF(scale=(0.5, 2.0))))),
+    "distance MMD": (
+        "--objective Wasserstein --objective.distance MMD "
+        "--objective.distance.kernel InverseMultiquadratic --objective.distance.kernel.scale 0.5",
+        distances.MMD(kernel=distances.InverseMultiquadratic(scale=0.5))),
+    "kernel RBF": (
+        "--objective Wasserstein --objective.distance MMD --objective.distance.kernel RBF "
+        "--objective.distance.kernel.scale 2", distances.RBF(scale=2.0)),
+    "kernel InverseMultiquadratic": (
+        "--objective Wasserstein --objective.distance MMD "
+        "--objective.distance.kernel InverseMultiquadratic --objective.distance.kernel.scale [1,2]",
+        distances.InverseMultiquadratic(scale=(1.0, 2.0))),
+    "distance SlicedWasserstein": (
+        "--objective Wasserstein --objective.distance SlicedWasserstein",
+        distances.SlicedWasserstein()),
+    "distance Energy": (
+        "--objective Wasserstein --objective.distance Energy --objective.distance.projections 5",
+        distances.Energy(projections=5)),
+    "distance Sinkhorn": (
+        "--objective InfoVAE --objective.distance Sinkhorn --objective.distance.blur 0.8 "
+        "--objective.distance.iterations 12", distances.Sinkhorn(blur=0.8, iterations=12)),
     "beta Constant": ("--objective.beta Constant --objective.beta.value 0.3",
                       schedules.Constant(0.3)),
     "beta Ramp": ("--objective.beta Ramp --objective.beta.start 0.1 --objective.beta.end 0.9 "
@@ -287,7 +344,7 @@ CASES: dict[str, tuple[str, Any]] = {
     "scheduler StepLR": ("--scheduler StepLR --scheduler.step_size 2 --warmup 2 --clip 5", None),
     "averaged, patient": ("--ema 0.9 --patience 3 --seed 4 --precision bf16-mixed", None),
 }  # fmt: skip
-ROOMS = (priors, likelihoods, posteriors, networks, objectives, schedules, data)
+ROOMS = (priors, likelihoods, posteriors, networks, objectives, distances, schedules, data)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -349,6 +406,10 @@ def node(tree: dict[str, Any], name: str) -> Any:
     kind = name.split(maxsplit=1)[0]
     if kind in ("data", "objective"):
         return tree[kind]
+    if kind == "distance":
+        return tree["objective"]["init_args"]["distance"]
+    if kind == "kernel":
+        return tree["objective"]["init_args"]["distance"]["init_args"]["kernel"]
     if kind == "beta":
         return tree["objective"]["init_args"]["beta"]
     return tree["model"]["init_args"][kind]

@@ -20,6 +20,11 @@ def parser() -> Parser:
     made.add_argument(
         "--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps"
     )
+    made.add_argument(
+        "--surgery",
+        action="store_true",
+        help="take the KL apart as well, at the mean of q(z | x) over the data",
+    )
     made.takes_seed()
     made.takes_allow()
     return made
@@ -34,7 +39,7 @@ def run(words: Sequence[str]) -> int:
     from pyrovae.cli.opening import open_model, open_source, open_splits
     from pyrovae.cli.run_folder import find_run
     from pyrovae.cli.show import show
-    from pyrovae.evaluation import evaluate
+    from pyrovae.evaluation import evaluate, surgery
     from pyrovae.training.devices import fabric_of
 
     allow = allowed_packages(given.allow)
@@ -47,4 +52,6 @@ def run(words: Sequence[str]) -> int:
     # a run's own file is about its own test data, and other data leave it alone
     own = found.config is not None and given.data is None and given.split == "test"
     show(result, split=given.split, folder=found.folder if own else None)
+    if given.surgery:
+        print(f"\n{surgery(model, split, seed=given.seed)}")
     return 0

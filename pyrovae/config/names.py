@@ -24,6 +24,7 @@ ROOMS = (
     "networks",
     "models",
     "objectives",
+    "distances",
     "schedules",
     "data",
 )

@@ -108,7 +108,7 @@ class SpikedNormal(TorchDistribution):
         gate = hard.to(slab.dtype) + weight * (logits - logits.detach())
         draw = gate * slab
         if draw.requires_grad:
-            draw._gates = gate, slab
+            draw._pyrovae_gates = gate, slab
         return draw
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -117,7 +117,7 @@ class SpikedNormal(TorchDistribution):
             self._validate_sample(value)
         spike, open_gate = logsigmoid(-self.logits), logsigmoid(self.logits)
         normal = Normal(self.loc, self.scale, validate_args=False)
-        kept = getattr(value, "_gates", None)
+        kept = getattr(value, "_pyrovae_gates", None)
         if kept is None:
             return torch.where(value == 0, spike, open_gate + normal.log_prob(value))
         gate, slab = kept

@@ -1,5 +1,7 @@
-"""Evaluation: log p(x) with its errors, the ELBO and its split, what is missing filled in."""
+"""Evaluation: log p(x) with its errors, the ELBO and its parts, what is missing filled in."""
 
+from pyrovae.evaluation.aggregation import surgery
+from pyrovae.evaluation.decomposition import Surgery
 from pyrovae.evaluation.evaluating import evaluate
 from pyrovae.evaluation.imputation import Imputation
 from pyrovae.evaluation.imputing import impute
@@ -10,8 +12,10 @@ __all__ = [
     "Evaluation",
     "Imputation",
     "Scores",
+    "Surgery",
     "evaluate",
     "impute",
     "log_prob",
     "score",
+    "surgery",
 ]

@@ -72,11 +72,11 @@ def require_fit(prior: Any, p: Distribution, posterior: Any, q: Distribution) ->
                 f"posterior {posterior!r} says that it is enumerated, but {type(q).__name__} has "
                 f"no enumerate_support"
             )
-    elif not q.has_rsample:
+    elif posterior.reparameterised and not q.has_rsample:
         raise ValueError(
             f"posterior {posterior!r} returned {type(q).__name__}, whose draws carry no "
             f"gradient (has_rsample is False); return a reparameterised or relaxed family, or one "
-            f"that is enumerated"
+            f"that is enumerated; or set reparameterised = False, and train it by estimator='score'"
         )
     kinds = kind_of(p), kind_of(q)
     draws = q.sample(torch.Size((_DRAWS,)))

@@ -5,9 +5,10 @@ from torch import Tensor
 
 from pyrovae.numeric import is_count, limit
 from pyrovae.objectives.checks import check_nonnegative, check_policy, check_schedule
+from pyrovae.objectives.estimators import others_mean, score_term
 from pyrovae.objectives.free_bits import Group, floored_kl
 from pyrovae.objectives.objective import Measurement, Objective
-from pyrovae.objectives.terms import Policy, Terms, particle_mean
+from pyrovae.objectives.terms import PARTICLE_DIM, Policy, Terms, particle_mean
 from pyrovae.schedules import Schedule
 
 
@@ -16,7 +17,9 @@ class ELBO(Objective):
 
     References:
         Kingma and Welling, 2014, arXiv:1312.6114; beta: Higgins et al., 2017; free bits: Kingma et
-        al., 2016, arXiv:1606.04934.
+        al., 2016, arXiv:1606.04934. "stl": Roeder, Wu and Duvenaud, 2017, arXiv:1703.09194;
+        "score": Williams, 1992; its baseline: Kool, van Hoof and Welling, 2019, "Buy 4 REINFORCE
+        samples, get a baseline for free!".
 
     Arguments:
         beta: the weight of the KL term, a number or a schedule of the step; zero is legal.
@@ -28,10 +31,18 @@ class ELBO(Objective):
             one process.
         free_bits_group: how many neighbouring dimensions share a floor, or "site" for all of a
             site, which needs no KL that splits into dimensions.
+        estimator: "reparameterised" differentiates the draws. "stl" does, and leaves out the score
+            of log q, whose mean is zero: at the exact posterior nothing is left to vary. Its KL is
+            sampled. "score" takes the bound of each draw times the gradient of log q, for guides
+            whose draws have no gradient; its baseline is the mean of the datum's other particles,
+            and with one particle that of the other data in the batch of one process. All three are
+            unbiased; "score" only where the bound of a datum hangs on its own draws alone, so not
+            under batch normalisation in the decoder.
 
     Raises:
-        ValueError: an argument is out of range; or, when it is used, no closed form exists for
-            `kl="analytic"`, or the KL does not split into the groups of `free_bits`.
+        ValueError: an argument is out of range, or two do not go together; or, when it is used, no
+            closed form exists for `kl="analytic"`, or the KL does not split into the groups of
+            `free_bits`.
 
     Example:
         >>> from pyrovae.schedules import Ramp
@@ -40,6 +51,7 @@ class ELBO(Objective):
     """
 
     formula = "E_q[log p(x|z)] - beta KL(q(z|x) || p(z))"
+    estimators = ("reparameterised", "stl", "score")
 
     def __init__(
         self,
@@ -49,12 +61,23 @@ class ELBO(Objective):
         particles: int = 1,
         free_bits: float = 0.0,
         free_bits_group: Group = 1,
+        estimator: str = "reparameterised",
     ) -> None:
-        super().__init__(particles=particles)
+        super().__init__(particles=particles, estimator=estimator)
         if free_bits_group != "site" and not is_count(free_bits_group):
             raise ValueError(
                 f"ELBO expects free_bits_group to be a positive integer{limit(free_bits_group)} or "
                 f"'site'; got {free_bits_group!r}"
+            )
+        if estimator == "stl" and kl == "analytic":
+            raise ValueError(
+                "ELBO expects kl to be 'auto' or 'sampled' with estimator='stl', which leaves out "
+                "the score of a sampled log q; got kl='analytic', which has no such part"
+            )
+        if estimator == "score" and free_bits > 0.0:
+            raise ValueError(
+                f"ELBO expects free_bits=0 with estimator='score', which weighs each draw by "
+                f"the bound of its datum: the floor is on a mean over the batch; got {free_bits!r}"
             )
         self._schedule = check_schedule(self, "beta", beta)
         self.beta = beta
@@ -70,12 +93,16 @@ class ELBO(Objective):
             value = reconstruction.detach().mean()
             logged = {"loss": -value, "reconstruction": value, "beta": torch.as_tensor(beta)}
             return Measurement(bound=reconstruction, logged=logged)
-        kl = particle_mean(terms.expectation(terms.divergence(self.kl)))
+        divergence = terms.divergence(self._policy)
+        kl = particle_mean(terms.expectation(divergence))
         penalty = kl
         if self.free_bits > 0.0:
-            group = self.free_bits_group
-            penalty = floored_kl(terms, self.kl, floor=self.free_bits, group=group).expand_as(kl)
+            floor, group = self.free_bits, self.free_bits_group
+            floored = floored_kl(terms, self._policy, floor=floor, group=group)
+            penalty = floored.expand_as(kl)
         bound = reconstruction - beta * penalty
+        if self.estimator == "score":
+            bound = bound + self._score(terms, terms.log_likelihood - beta * divergence)
         means = reconstruction.detach().mean(), kl.detach().mean()
         return Measurement(
             bound=bound,
@@ -90,9 +117,20 @@ class ELBO(Objective):
 
     def method(self, terms: Terms) -> dict[str, str]:
         """Return for each latent site whether its KL is taken "analytic" or "sampled"."""
-        return terms.method(self.kl)
+        return terms.method(self._policy)
 
     @property
     def needs_densities(self) -> bool:
         """Whether a point has no bound: with a weight of zero it has one, its reconstruction."""
-        return self.beta != 0.0
+        return self.beta != 0.0 or self.estimator == "score"
+
+    @property
+    def _policy(self) -> Policy:
+        return "sampled" if self.estimator == "stl" else self.kl
+
+    def _score(self, terms: Terms, integrand: Tensor) -> Tensor:
+        """Return the score term of the bound of each draw less its baseline, of value zero."""
+        signal = integrand.detach()
+        mean = terms.expectation(signal).detach()
+        baseline = others_mean(mean, dim=PARTICLE_DIM if self.particles > 1 else -1)
+        return particle_mean(terms.expectation(score_term(terms, signal - baseline)))

@@ -5,7 +5,7 @@ import math
 from torch import Tensor
 
 from pyrovae.numeric import is_count, limit
-from pyrovae.objectives.importance import from_same_draws
+from pyrovae.objectives.importance import from_same_draws, importance_weight
 from pyrovae.objectives.objective import Measurement, Objective
 from pyrovae.objectives.terms import Terms, particle_mean
 
@@ -60,7 +60,7 @@ class MultiplyIWAE(Objective):
     def measure(self, terms: Terms, step: Tensor | None = None) -> Measurement:
         """Return the bound of each datum; see `Objective.measure`."""
         terms.require_outer_mass()
-        log_weight = terms.log_weight
+        log_weight, scale = importance_weight(terms)
         draws = log_weight.shape[-2]
         groups = self.groups if draws > 1 else 1  # one where all sites are enumerated
         if draws % groups:
@@ -70,7 +70,7 @@ class MultiplyIWAE(Objective):
             )
         # A group takes every M-th draw, so that one of draws spread over a mixture spreads as well.
         grouped = log_weight.unflatten(-2, (-1, groups))
-        bounds = grouped.logsumexp(-3) - math.log(draws // groups)
+        bounds = scale * (grouped.logsumexp(-3) - math.log(draws // groups))
         bound = particle_mean(terms.expectation(bounds))
         value = bound.detach().mean()
         return Measurement(

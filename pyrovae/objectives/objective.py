@@ -14,6 +14,7 @@ from torch.optim import Adam, Optimizer
 
 from pyrovae.declared import Declared
 from pyrovae.numeric import is_count, limit
+from pyrovae.objectives.estimators import DRAWS
 from pyrovae.objectives.opponents import (
     Player,
     PrivatePlayers,
@@ -136,6 +137,11 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
         """Whether the bound reads log q of every site, which a point does not have."""
         return True
 
+    @property
+    def least_rows(self) -> int:
+        """How many rows a batch of a process needs, for statistics over it."""
+        return 1
+
     def require_training(self) -> None:
         """Raise ValueError where raising the bound does not train a model, as of an upper one."""
 
@@ -145,10 +151,11 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
 
     def trace(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> Terms:
         """Run the programs and return their record, checked for what the bound can read."""
-        terms = trace_terms(model, guide, args, kwargs, particles=self.draws)
+        draws = DRAWS[self.estimator] if torch.is_grad_enabled() else "live"
+        terms = trace_terms(model, guide, args, kwargs, particles=self.draws, draws=draws)
         if self.needs_densities:
             terms.require_densities()
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() and draws != "detached":
             terms.require_gradient()
         return terms
 

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from pyrovae.numeric import is_finite
-from pyrovae.objectives.importance import from_same_draws, power_mean
+from pyrovae.objectives.importance import from_same_draws, importance_weight, power_mean
 from pyrovae.objectives.objective import Measurement, Objective
 from pyrovae.objectives.terms import Terms
 
@@ -52,7 +52,8 @@ class Renyi(Objective):
     def measure(self, terms: Terms, step: Tensor | None = None) -> Measurement:
         """Return the bound of each datum; see `Objective.measure`."""
         terms.require_outer_mass()
-        bound = power_mean(terms.log_weight, 1.0 - self.alpha, keepdim=True)
+        log_weight, scale = importance_weight(terms)
+        bound = scale * power_mean(log_weight, 1.0 - self.alpha, keepdim=True)
         bound = terms.expectation(bound).squeeze(-2)
         value = bound.detach().mean()
         return Measurement(

@@ -7,7 +7,7 @@ reads a tensor on the host, so a record costs no synchronisation. `pyrovae.objec
 records.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from pyro.distributions.util import scale_and_mask
 from torch import Tensor
 from torch.distributions import Distribution
 
+from pyrovae.objectives.draws import family_of, log_density, unweighted
 from pyrovae.objectives.kl import analytic_kl, factors, is_point
 
 Policy = Literal["auto", "analytic", "sampled"]
@@ -38,6 +39,7 @@ class Site:
         guided: Pyro's message of the site in the guide, None where the site is observed.
         ordered: whether both programs visit their latent sites in one order, without which an
             analytic KL of a site given the others would be wrong.
+        held: the guide's message at values without gradient, None where log q keeps its score.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Site:
     modelled: Message | None
     guided: Message | None
     ordered: bool
+    held: Message | None = None
 
     @property
     def model(self) -> Distribution | None:
@@ -78,7 +81,15 @@ class Site:
         """`log q(value | x, parents)` of each datum, zero for an observed site."""
         if self.guided is None:
             return torch.zeros_like(self.log_p)
-        return _per_datum(self.guided["fn"].log_prob(self.value), self.guided)
+        return _per_datum(self._log_q(self.guided["fn"], lambda fn: fn), self.guided)
+
+    def _log_q(self, fn: Distribution, factor: Callable[[Any], Any]) -> Tensor:
+        """Return the score of the value by the guide or its factors, without gradient if held."""
+        log_q = log_density(fn, self.value, self.name)
+        if self.held is None:
+            return log_q
+        score = log_density(factor(self.held["fn"]), self.held["value"], self.name)
+        return log_q - (score - score.detach())  # the value of log q, and the gradient of its path
 
     @cached_property
     def kl(self) -> Tensor | None:
@@ -98,7 +109,7 @@ class Site:
             return self.log_q - self.log_p
         if self.kl is None:
             cause = (
-                f"KL({_kind(self.guide)} || {_kind(self.model)}) has no closed form"
+                f"KL({family_of(self.guide)} || {family_of(self.model)}) has no closed form"
                 if self.ordered
                 else "guide and model visit their sites in different orders"
             )
@@ -122,7 +133,7 @@ class Site:
         q, p = pair
         terms = None if policy == "sampled" else analytic_kl(q, p)
         if terms is None:
-            terms = q.log_prob(self.value) - p.log_prob(self.value)
+            terms = self._log_q(q, lambda fn: fn.base_dist) - p.log_prob(self.value)
         depth = self.guided["fn"].reinterpreted_batch_ndims
         return _per_datum(terms, self.guided, event_dim=depth)
 
@@ -170,7 +181,7 @@ class Terms:
     @cached_property
     def log_mass(self) -> Tensor | None:
         """`log q` of the enumerated values, None where no site is enumerated."""
-        masses = [site.log_q for site in self.enumerated]
+        masses = [unweighted(site) for site in self.enumerated]
         return _total(masses) if masses else None
 
     def expectation(self, terms: Tensor, *, event_dim: int = 0) -> Tensor:
@@ -231,9 +242,9 @@ class Terms:
         for site in self.latent.values():
             if not site.is_enumerated and not getattr(site.guide, "has_rsample", False):
                 raise ValueError(
-                    f"site '{site.name}': {_kind(site.guide)} in the guide has no "
-                    f"reparameterised draw, so this objective has no gradient for it; "
-                    f"use a reparameterised or relaxed family, or enumerate it with "
+                    f"site '{site.name}': {family_of(site.guide)} in the guide has no "
+                    f"reparameterised draw, so this objective has no gradient for it; use "
+                    f"estimator='score', a reparameterised or relaxed family, or enumerate it with "
                     f"infer={{'enumerate': 'parallel'}}"
                 )
 
@@ -284,10 +295,3 @@ def _total(terms: list[Tensor]) -> Tensor:
     for term in terms[1:]:
         total = total + term
     return total
-
-
-def _kind(distribution: Distribution | None) -> str:
-    """Name a distribution for a message, looking through Independent and the like."""
-    base = getattr(distribution, "base_dist", None)
-    name = type(distribution).__name__
-    return f"{name}({_kind(base)})" if isinstance(base, Distribution) else name

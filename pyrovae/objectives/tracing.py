@@ -1,13 +1,23 @@
 """Tracing: run a guide and a model once and make the terms record of the run."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, get_args
 
 import pyro
 from pyro import poutine
 from pyro.infer.util import is_validation_enabled
 from pyro.poutine.util import site_is_subsample
+from torch import Tensor
 
+from pyrovae.objectives.draws import (
+    Detached,
+    Draws,
+    DropoutWatch,
+    carried,
+    is_drawn,
+    require_weighable,
+)
 from pyrovae.objectives.terms import (
     DATA_PLATE,
     PARTICLE_DIM,
@@ -27,6 +37,7 @@ def trace_terms(
     kwargs: Mapping[str, Any] | None = None,
     *,
     particles: int = 1,
+    draws: Draws = "live",
 ) -> Terms:
     """Run a guide, replay the model on its draws, and return the record of the run.
 
@@ -41,10 +52,15 @@ def trace_terms(
         args: positional arguments for both.
         kwargs: keyword arguments for both.
         particles: how many draws to take, K.
+        draws: "live" draws carry the gradient of the guide, as they come; "detached" ones carry
+            none. With "path" the gradient of log q is the one through the draw alone, without the
+            score; with "weighted" likewise, and the gradient into each draw can be weighted (see
+            `pyrovae.objectives.estimators`). Where several draws may hang on one another "path"
+            runs the guide a second time.
 
     Raises:
         ValueError: a site stands outside the plate `data`, or is not in both programs, or the
-            guide observes a value.
+            guide observes a value; or the guide's draws cannot be treated as asked.
 
     Example:
         >>> import torch
@@ -63,10 +79,45 @@ def trace_terms(
         >>> bool((terms.log_weight - dist.Normal(0.0, 2**0.5).log_prob(x)).abs().max() < 1e-5)
         True
     """
+    if draws not in get_args(Draws):
+        raise ValueError(f"trace_terms expects draws to be of {get_args(Draws)}; got {draws!r}")
     named = dict(kwargs or {})
-    guide_trace = _run(_enumerated(guide), args, named, particles)
+    watch = DropoutWatch()
+    with Detached() if draws == "detached" else nullcontext() if draws == "live" else watch:
+        guide_trace = _run(_enumerated(guide), args, named, particles)
+    held: dict[str, Any] = {}
+    if draws in ("path", "weighted"):
+        held = _held(guide_trace.nodes, weighted=draws == "weighted", dropout=watch.seen)
+    if len(held) > 1:  # one draw may have gone into the parameters of another
+        again = guide_trace.copy()
+        again.nodes.update(held)
+        rerun = _run(poutine.replay(guide, trace=again), args, named, particles)
+        held = {name: rerun.nodes[name] for name in held}
     model_trace = _run(poutine.replay(model, trace=guide_trace), args, named, particles)
-    return _pair(model_trace.nodes, guide_trace.nodes)
+    return _pair(model_trace.nodes, guide_trace.nodes, held)
+
+
+def _held(nodes: Mapping[str, Any], *, weighted: bool, dropout: bool) -> dict[str, Any]:
+    """Return a guide's messages of what it draws at values that carry no gradient.
+
+    To be weighted, each draw becomes a tensor of its own, so that what the guide itself went on to
+    make of it is not weighted.
+    """
+    guided = _variables(nodes)
+    drawn = {name: node for name, node in guided.items() if is_drawn(node)}
+    if weighted:
+        require_weighable(guided, dropout=dropout)
+        for name in drawn:
+            nodes[name]["value"] = carried(nodes[name]["value"], lambda z: z.view_as(z))
+    elif len(drawn) > 1 and dropout:
+        raise ValueError(
+            f"the guide draws {list(drawn)}, and has to be run again at the same draws to tell "
+            f"the score of log q from its path, where dropout would make another guide of it; use "
+            f"estimator='reparameterised', or a guide without dropout"
+        )
+    return {
+        n: {**node, "value": carried(node["value"], Tensor.detach)} for n, node in drawn.items()
+    }
 
 
 def _enumerated(guide: Program) -> Program:
@@ -83,7 +134,9 @@ def _run(
         return poutine.trace(program).get_trace(*args, **kwargs)
 
 
-def _pair(model_nodes: Mapping[str, Any], guide_nodes: Mapping[str, Any]) -> Terms:
+def _pair(
+    model_nodes: Mapping[str, Any], guide_nodes: Mapping[str, Any], held: Mapping[str, Message]
+) -> Terms:
     modelled, guided = _variables(model_nodes), _variables(guide_nodes)
     latent = _latent(modelled)
     for name, node in guided.items():
@@ -108,28 +161,25 @@ def _pair(model_nodes: Mapping[str, Any], guide_nodes: Mapping[str, Any]) -> Ter
         node["infer"].get("_enumerate_dim") is not None
         for node in (*modelled.values(), *guided.values())
     )
+    for name in names:
+        for found in (guided, modelled):
+            if name in found:
+                _require_plates(name, found[name], enumerated=enumerated)
     sites = [
-        _site(name, modelled.get(name), guided.get(name), ordered=ordered, enumerated=enumerated)
+        Site(
+            name,
+            (guided.get(name) or modelled[name])["value"],
+            modelled.get(name),
+            guided.get(name),
+            ordered,
+            held.get(name),
+        )
         for name in names
     ]
     return Terms(
         latent={site.name: site for site in sites if site.guided is not None},
         observed={site.name: site for site in sites if site.guided is None},
     )
-
-
-def _site(
-    name: str,
-    modelled: Message | None,
-    guided: Message | None,
-    *,
-    ordered: bool,
-    enumerated: bool,
-) -> Site:
-    nodes = [node for node in (guided, modelled) if node is not None]
-    for node in nodes:
-        _require_plates(name, node, enumerated=enumerated)
-    return Site(name, nodes[0]["value"], modelled, guided, ordered)
 
 
 def _require_plates(name: str, node: Message, *, enumerated: bool) -> None:

@@ -27,11 +27,15 @@ class Posterior(Declared, nn.Module, ABC):
             a model without an encoder.
         enumerated: whether every value of z is visited in place of a draw; the distribution then
             has `enumerate_support`, and needs no reparameterised draw.
+        reparameterised: whether draws carry the gradient of the raw numbers. A class of draws that
+            carry none sets it to False, and is trained by objectives that need none, such as
+            `ELBO(estimator="score")`, `IWAE(estimator="vimco")` and `ReweightedWakeSleep()`.
     """
 
     event_shape: Shape
     head: Head
     enumerated: bool = False
+    reparameterised: bool = True
 
     @abstractmethod
     def forward(self, raw: Tensor, context: Context) -> TorchDistributionMixin:

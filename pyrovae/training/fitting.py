@@ -27,6 +27,7 @@ from pyrovae.training.choice import is_compiled
 from pyrovae.training.devices import fabric_of, processes_of
 from pyrovae.training.history import HISTORY, History
 from pyrovae.training.last_batch import check_last_batch
+from pyrovae.training.least_rows import check_least_rows
 from pyrovae.training.losses import Loss
 from pyrovae.training.optimisation import (
     Average,
@@ -173,6 +174,7 @@ def fit(
         with memory_advice(lambda: _ADVICE.format(loss.objective)):
             method = _rehearse(loss, train, place)
             check_last_batch(loss, train, batch_size, place, parts=processes.size)
+            check_least_rows(loss, train, valid, batch_size, parts=processes.size)
         made = make_optimizer(parameters, optimizer)
         scheduled = make_scheduler(made, scheduler, warmup)
         hooks = [*callbacks]

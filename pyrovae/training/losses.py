@@ -13,8 +13,8 @@ from pyrovae.schedules import Schedule
 
 _INSTEAD = {
     "RenyiELBO": "Renyi(alpha=..., particles=K), or IWAE(particles=K),",
-    "TraceGraph_ELBO": "ELBO()",
-    "ReweightedWakeSleep": "IWAE(particles=K)",
+    "TraceGraph_ELBO": "ELBO(estimator='score')",
+    "ReweightedWakeSleep": "ReweightedWakeSleep(particles=K)",
 }
 
 
