@@ -32,7 +32,12 @@ from pyrovae.heads import Head, positive
 from pyrovae.launched import launched
 from pyrovae.likelihoods import Bernoulli
 from pyrovae.networks import MLP
-from pyrovae.objectives import ELBO, IWAE, Wasserstein
+from pyrovae.objectives import (
+    ELBO,
+    GECO,
+    IWAE,
+    Wasserstein,
+)
 from pyrovae.posteriors import MeanFieldNormal, Posterior
 from pyrovae.priors import StandardNormal
 from pyrovae.training import Callback, compiled, fit
@@ -174,6 +179,7 @@ def cases() -> dict[str, tuple[pyrovae.VAE, dict[str, Any]]]:
         "stream": (vae_of(), {**common, "data": Stream()}),
         "Pyro's own": (vae_of(), {**common, "objective": Trace_ELBO()}),
         "compiled": (vae_of(), {**common, "objective": IWAE(particles=3), "compile": True}),
+        "opponent": (vae_of(), {**common, "objective": GECO(target=-2.0, lr=0.1)}),
         "gathered": (
             vae_of(),
             {

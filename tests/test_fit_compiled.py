@@ -9,11 +9,14 @@ from cases import data_for, randomized, small_vae
 from torch import Tensor
 
 import pyrovae
-from pyrovae.objectives import ELBO, IWAE
+from pyrovae.networks import MLP
+from pyrovae.objectives import ELBO, GECO, IWAE, Adversarial, FactorVAE
 from pyrovae.schedules import Ramp
 from pyrovae.training import Callback, compiled, fit
 from pyrovae.training.choice import WORTHWHILE
 from pyrovae.training.run import Run
+
+OPPOSED = ["FactorVAE", "Adversarial", "GECO"]
 
 
 @pytest.fixture
@@ -38,8 +41,11 @@ def trained(*, compile: Any, **settings: Any) -> tuple[pyrovae.VAE, pyrovae.trai
         {"objective": ELBO(beta=Ramp(0.0, 1.0, steps=5)), "clip": 0.5, "ema": 0.9},
         {"objective": IWAE(particles=3), "optimizer": lambda p: torch.optim.SGD(p, lr=0.01)},
         {"precision": "bf16-mixed"},
+        {"objective": FactorVAE(network=MLP((6,), normalization="batch")), "clip": 0.5},
+        {"objective": Adversarial(network=MLP((6,))), "precision": "bf16-mixed"},
+        {"objective": GECO(target=-7.0), "ema": 0.9},
     ],
-    ids=["plain", "schedule, clip and average", "IWAE and SGD", "bf16"],
+    ids=["plain", "schedule, clip and average", "IWAE and SGD", "bf16", *OPPOSED],
 )
 def test_the_same_weights_and_records(settings: dict[str, Any]) -> None:
     eager, before = trained(compile=False, **settings)

@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "distributions": set(),
     "networks": {"declared", "numeric"},
     "distances": {"declared", "numeric"},
-    "objectives": {"declared", "numeric", "schedules", "distances"},
+    "objectives": {"declared", "numeric", "schedules", "distances", "networks"},
     "data": {"declared", "numeric", "spelling"},
     "priors": _PART,
     "likelihoods": _PART,

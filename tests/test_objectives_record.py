@@ -142,6 +142,7 @@ def test_a_step_kept_as_a_graph_is_the_eager_one(name: str, prior: str, posterio
     """Loss and gradient are plain tensor operations: noise stays fresh, the step an input."""
     vae = randomized(small_vae(prior, posterior), spread=0.2)
     loss = OBJECTIVES[name].make()(vae.model, vae.guide)
+    loss.settle(data_for(vae))  # so that the parameters of an opponent are there
     parameters, buffers = dict(loss.named_parameters()), dict(loss.named_buffers())
 
     def step(parameters: Any, buffers: Any, x: Tensor) -> tuple[Tensor, Any]:

@@ -141,7 +141,7 @@ def test_every_objective_is_a_sum_over_the_batch() -> None:
         objective = case.make()
         terms = objective.trace(vae.model, vae.guide, data_for(vae, 7))
         assert terms.log_weight.shape == (objective.draws, 7)
-        assert objective.measure(terms).bound.shape == (7,)
+        assert objective(vae.model, vae.guide).read(terms).bound.shape == (7,)
         assert isinstance(objective.loss(vae.model, vae.guide, data_for(vae)), float)
 
 

@@ -20,7 +20,7 @@ import pyrovae
 from pyrovae.data import Binarize, TensorData
 from pyrovae.likelihoods import Bernoulli
 from pyrovae.networks import MLP
-from pyrovae.objectives import ELBO, IWAE
+from pyrovae.objectives import ELBO, GECO, IWAE, FactorVAE
 from pyrovae.posteriors import FullRankNormal, MeanFieldNormal
 from pyrovae.priors import StandardNormal, VampPrior
 from pyrovae.schedules import Ramp
@@ -154,6 +154,10 @@ CASES: dict[str, tuple[Callable[[], Any], Callable[[], Any], dict[str, Any]]] = 
     "importance weights": (
         lambda: vae_of(posterior=FullRankNormal()), bits, {"objective": IWAE(particles=3)},
     ),
+    "an opponent with state of its own": (
+        vae_of, bits, {"objective": FactorVAE(network=MLP((5,), normalization="batch"))},
+    ),
+    "a multiplier": (vae_of, bits, {"objective": GECO(target=-2.0), "clip": 0.5}),
     "binarised anew": (vae_of, grey, {}),
     "items drawn by NumPy": (vae_of, Noisy, {}),
     "stream": (vae_of, Stream, {}),

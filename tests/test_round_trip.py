@@ -238,6 +238,16 @@ CASES: dict[str, tuple[str, Any]] = {
         "--objective.particles 2",
         objectives.Capacity(capacity=schedules.Ramp(end=3.0, steps=7), weight=5.0, kl="sampled",
                             particles=2)),
+    "objective FactorVAE": (
+        "--objective FactorVAE --objective.gamma 4 --objective.network MLP "
+        "--objective.network.hidden [5,4] --objective.lr 0.01 --objective.kl sampled",
+        objectives.FactorVAE(gamma=4.0, network=networks.MLP((5, 4)), lr=0.01, kl="sampled")),
+    "objective Adversarial": (
+        "--objective Adversarial --objective.weight 2 --objective.network GatedMLP "
+        "--objective.network.hidden [5] --model.posterior Deterministic",
+        objectives.Adversarial(weight=2.0, network=networks.GatedMLP((5,)))),
+    "objective GECO": ("--objective GECO --objective.target -90 --objective.multiplier 0.5",
+                       objectives.GECO(target=-90.0, multiplier=0.5)),
     "objective TotalCorrelation": (
         "--objective TotalCorrelation --objective.alpha 0.5 --objective.beta 4 "
         "--objective.gamma 2 --objective.sampling stratified --objective.size 60",

@@ -1,5 +1,6 @@
 """Objectives: bounds on log p(x), each a short function of one record of terms."""
 
+from pyrovae.objectives.adversarial import Adversarial
 from pyrovae.objectives.aggregate import (
     aggregated_site,
     crossed,
@@ -12,12 +13,15 @@ from pyrovae.objectives.capacity import Capacity
 from pyrovae.objectives.cubo import CUBO
 from pyrovae.objectives.dip import DIP
 from pyrovae.objectives.elbo import ELBO
+from pyrovae.objectives.factor_vae import FactorVAE
 from pyrovae.objectives.gathering import gathered
+from pyrovae.objectives.geco import GECO
 from pyrovae.objectives.info_vae import InfoVAE
 from pyrovae.objectives.iwae import IWAE
 from pyrovae.objectives.kl import analytic_kl, is_point, kl_rule
 from pyrovae.objectives.multiply_iwae import MultiplyIWAE
 from pyrovae.objectives.objective import Measurement, Objective, ObjectiveModule
+from pyrovae.objectives.opponents import Player, player_of
 from pyrovae.objectives.parameters import LocalParameters, is_local
 from pyrovae.objectives.quantities import QUANTITIES, Quantity, unit_of
 from pyrovae.objectives.renyi import Renyi
@@ -31,15 +35,19 @@ __all__ = [
     "CUBO",
     "DIP",
     "ELBO",
+    "GECO",
     "IWAE",
     "QUANTITIES",
+    "Adversarial",
     "Capacity",
+    "FactorVAE",
     "InfoVAE",
     "LocalParameters",
     "Measurement",
     "MultiplyIWAE",
     "Objective",
     "ObjectiveModule",
+    "Player",
     "Quantity",
     "Renyi",
     "ReweightedWakeSleep",
@@ -58,6 +66,7 @@ __all__ = [
     "log_prior_per_dimension",
     "log_weights",
     "mixed",
+    "player_of",
     "trace_terms",
     "unit_of",
 ]

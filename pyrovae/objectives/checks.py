@@ -48,3 +48,37 @@ def check_nonnegative(objective: object, name: str, value: float, *, unit: str) 
             f"got {value!r}"
         )
     return value
+
+
+def check_number(
+    objective: object,
+    name: str,
+    value: float,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> float:
+    """Return an argument of an objective as it came, or raise ValueError where it is out of range.
+
+    Arguments:
+        objective: the one that takes it.
+        name: the argument's name.
+        value: what came.
+        least: the least number that fits.
+        above: what it must be larger than.
+        below: what it must be smaller than.
+    """
+    limits = [
+        *([] if least is None else [f"of at least {least:g}"]),
+        *([] if above is None else [f"above {above:g}"]),
+        *([] if below is None else [f"below {below:g}"]),
+    ]
+    fits = is_finite(value)
+    fits = fits and (least is None or value >= least)
+    fits = fits and (above is None or value > above)
+    fits = fits and (below is None or value < below)
+    if not fits:
+        wanted = f"a finite number {' and '.join(limits)}".rstrip()
+        raise ValueError(f"{type(objective).__name__} expects {name} to be {wanted}; got {value!r}")
+    return value

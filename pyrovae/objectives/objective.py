@@ -1,7 +1,7 @@
 """Objective: the base of all bounds, an immutable `pyro.infer.ELBO` on the terms record."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,17 +9,26 @@ import pyro.infer
 import torch
 from pyro.infer.elbo import ELBOModule
 from pyro.infer.enum import get_importance_trace
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
 
 from pyrovae.declared import Declared
 from pyrovae.numeric import is_count, limit
 from pyrovae.objectives.estimators import DRAWS
+from pyrovae.objectives.opponents import (
+    Player,
+    PrivatePlayers,
+    made_opponent,
+    measured,
+    set_aside,
+)
 from pyrovae.objectives.parameters import LocalParameters
 from pyrovae.objectives.quantities import unit_of
 from pyrovae.objectives.terms import Terms
 from pyrovae.objectives.tracing import trace_terms
 
 Program = Callable[..., Any]
+Parameters = Sequence[nn.Parameter]
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,7 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
         self.particles = particles
         self.estimator = estimator
         self._calls = 0
+        self._private: PrivatePlayers | None = None
 
     def __setattr__(self, name: str, value: object) -> None:
         if not name.startswith("_") and name in self.__dict__ and name != "max_plate_nesting":
@@ -100,6 +110,22 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
             step: the training step as a 0-dimensional tensor, or None for the end of all
                 schedules, which is what validation reads.
         """
+
+    @property
+    def has_opponent(self) -> bool:
+        """Whether the objective has parameters of its own, which play against the model."""
+        return type(self).opponent is not Objective.opponent
+
+    def opponent(self, terms: Terms) -> nn.Module | None:
+        """Return a new opponent for records like this one; most objectives have none.
+
+        One that has takes it by `measure(terms, step, *, opponent=None)`.
+        """
+        return None
+
+    def opponent_optimizer(self, parameters: Parameters) -> Optimizer:
+        """Return the optimiser of an opponent's parameters, by default Adam at 1e-3."""
+        return Adam(parameters, lr=1e-3, fused=True)
 
     @property
     def draws(self) -> int:
@@ -137,10 +163,8 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
         self, model: Program, guide: Program, *args: Any, **kwargs: Any
     ) -> Tensor:
         """Return the loss, summed over the batch, with its gradient (Pyro's convention)."""
-        if torch.is_grad_enabled():
-            self.require_training()
-        terms = self.trace(model, guide, *args, **kwargs)
-        return -self.measure(terms, torch.tensor(self._calls)).bound.sum()
+        bound, _ = self._counted(model, guide, args, kwargs)
+        return -bound.sum()
 
     def loss(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> float:
         """Return the loss, summed over the batch, as a number (Pyro's convention)."""
@@ -150,13 +174,33 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
     def loss_and_grads(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> float:
         """Return the loss as a number and add its gradient to the parameters (Pyro's convention).
 
-        Each call counts as one step for the schedules of this objective.
+        Each call counts as one step for the schedules of this objective, and is one of its
+        opponent, which the objective keeps for each pair of programs.
         """
-        loss = self.differentiable_loss(model, guide, *args, **kwargs)
+        bound, player = self._counted(model, guide, args, kwargs)
+        loss = -bound.sum()
+        if player is not None:
+            player.optimizer.zero_grad(set_to_none=True)
         if loss.requires_grad:
             loss.backward()
+        if player is not None:
+            player.step(len(bound))
         self._calls += 1
         return loss.item()
+
+    def _counted(
+        self, model: Program, guide: Program, args: Any, kwargs: Any
+    ) -> tuple[Tensor, Player | None]:
+        """Return the bound at our own count of steps, and the player that it was against."""
+        if torch.is_grad_enabled():
+            self.require_training()
+        terms = self.trace(model, guide, *args, **kwargs)
+        player = None
+        if self.has_opponent:
+            self._private = self._private or PrivatePlayers()
+            player = self._private.of(self, model, guide, terms)
+        opponent = None if player is None else player.module
+        return measured(self, terms, torch.tensor(self._calls), opponent).bound, player
 
     def __call__(self, model: Program, guide: Program) -> "ObjectiveModule":
         """Return the objective of a pair of programs as a module."""
@@ -170,8 +214,10 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
 class ObjectiveModule(ELBOModule):
     """An objective bound to a model and a guide; `forward(batch)` is the loss, summed.
 
-    Its parameters are those of the two programs. The buffer `step` is what schedules read; `fit`
-    sets it, and other loops may. Pyro's parameter store is neither read nor written.
+    Its parameters are those of the two programs, and those of the objective's opponent where it has
+    one, which is made on first use, or by `settle` from an example batch. The buffer `step` is
+    what schedules read; `fit` sets it, and other loops may. Pyro's parameter store is neither read
+    nor written.
 
     Arguments:
         objective: the bound.
@@ -197,6 +243,7 @@ class ObjectiveModule(ELBOModule):
     """
 
     step: Tensor
+    opponent: nn.Module | None
 
     def __init__(self, objective: Objective, model: Program, guide: Program) -> None:
         # Pyro's annotation asks for modules; programs without parameters are functions as well
@@ -204,6 +251,7 @@ class ObjectiveModule(ELBOModule):
         self.objective = objective
         self.logged: Mapping[str, Tensor] = {}
         self.register_buffer("step", torch.zeros((), dtype=torch.int64), persistent=False)
+        self.register_module("opponent", None)
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """Return the loss of a batch at the current step; `logged` then holds its quantities."""
@@ -215,7 +263,35 @@ class ObjectiveModule(ELBOModule):
 
     def measure(self, *args: Any, **kwargs: Any) -> Measurement:
         """Return the measurement of a batch at the current step."""
-        return self.objective.measure(self.trace(*args, **kwargs), self.step)
+        return self.read(self.trace(*args, **kwargs), self.step)
+
+    def read(self, terms: Terms, step: Tensor | None = None) -> Measurement:
+        """Return the measurement of a record, against the opponent where there is one."""
+        self.meet(terms)
+        return measured(self.objective, terms, step, self.opponent)
+
+    def meet(self, terms: Terms) -> None:
+        """Make the opponent for records like this one, once, where the objective has one."""
+        if self.opponent is None and self.objective.has_opponent:
+            self.opponent = made_opponent(self.objective, terms).train(self.training)
+
+    @torch.no_grad()
+    def settle(self, *args: Any, **kwargs: Any) -> None:
+        """Make the opponent from an example batch; random states and buffers stay as they are.
+
+        From then on `parameters()` is complete. Where there is none to make nothing happens.
+        """
+        if self.opponent is not None or not self.objective.has_opponent:
+            return
+        training = [module for module in self.modules() if module.training]
+        self.eval()
+        try:
+            with set_aside(self.step.device):
+                terms = self.trace(*args, **kwargs)
+        finally:
+            for module in training:
+                module.training = True
+        self.meet(terms)
 
     def trace(self, *args: Any, **kwargs: Any) -> Terms:
         """Return the record of a batch, without touching the parameter store."""

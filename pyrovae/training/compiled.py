@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pyrovae.compiling import CompilingError, Kernel, compiled_graph
 from pyrovae.networks import autocast
+from pyrovae.objectives import ObjectiveModule
 from pyrovae.scopes import validation
 from pyrovae.training.arguments import Structure, flattened
 from pyrovae.training.precision import Precision, dtype_of
@@ -22,6 +23,7 @@ Key = tuple[Any, ...]
 class _Call(NamedTuple):
     """The arguments of a call, flat, and the parameters and buffers of the loss as they are."""
 
+    slots: Slots
     tensors: list[Tensor]
     leaves: list[Any]
     structure: Structure
@@ -65,8 +67,8 @@ class CompiledLoss(nn.Module):
         self._kernels: dict[Key, tuple[Recording, Kernel] | None] = {}
         self._rows: dict[Key, int] = {}
         self._said: list[str] = []
-        self._submodules = list(loss.modules())
-        self._slots = Slots(loss)
+        self._submodules: list[nn.Module] = []
+        self._slots: Slots | None = None
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """Return the loss; its backward pass hands out the gradients that came with it."""
@@ -132,7 +134,17 @@ class CompiledLoss(nn.Module):
         return value, gradients, *(tensor for tensor, has in trained if has)
 
     def _call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], divisor: int) -> _Call:
-        return _Call(self._slots.tensors(), *flattened(args, kwargs), divisor)
+        slots = self._held(args, kwargs)
+        return _Call(slots, slots.tensors(), *flattened(args, kwargs), divisor)
+
+    def _held(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Slots:
+        """Return where the loss holds its tensors, once it has an opponent where it needs one."""
+        if self._slots is None:
+            if isinstance(self.loss, ObjectiveModule):
+                self.loss.settle(*args, **kwargs)
+            self._submodules = list(self.loss.modules())
+            self._slots = Slots(self.loss)
+        return self._slots
 
     def _kernel(self, call: _Call) -> tuple[Recording, Kernel] | None:
         """Return the graph of a call, recorded and compiled where it is needed first."""
@@ -153,7 +165,7 @@ class CompiledLoss(nn.Module):
         try:
             recording = record(
                 self.loss,
-                self._slots,
+                call.slots,
                 call.leaves,
                 call.structure,
                 dtype=self._dtype,

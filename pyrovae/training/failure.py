@@ -58,8 +58,8 @@ def examine(loss: Loss, replay: Callable[[], Mapping[str, Tensor] | None]) -> st
         value.backward()
         value = value.detach() / len(batch["x"])
         wrong = [
-            name.removeprefix("whole.")
-            for name, parameter in loss.pair.named_parameters()
+            name
+            for name, parameter in loss.trained()
             if parameter.grad is not None and not parameter.grad.isfinite().all()
         ]
         loss.zero_grad(set_to_none=True)

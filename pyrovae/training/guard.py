@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from pyrovae.objectives import Player
+
 _CHECKED = ("cpu", "cuda", "xpu")  # where torch's check of many gradients in one operation runs
 
 
 class Guard:
-    """Takes the optimiser's steps, until a loss or a gradient is not finite; from then on none.
+    """Takes the optimisers' steps, until a loss or a gradient is not finite; from then on none.
 
     Fused optimisers leave out an update by themselves where they are told to. For others the
     parameters are copied before each step and put back. Buffers that a step moves, such as the
@@ -26,6 +28,7 @@ class Guard:
         buffers: the buffers of the model.
         optimizer: their optimiser.
         device: where they are.
+        against: an opponent of the model, whose optimiser steps beside.
 
     Example:
         >>> weight = nn.Parameter(torch.zeros(2))
@@ -42,22 +45,35 @@ class Guard:
         buffers: Iterable[Tensor],
         optimizer: Optimizer,
         device: torch.device,
+        *,
+        against: Player | None = None,
     ) -> None:
-        self._parameters = parameters
-        self._optimizer = optimizer
+        pairs = [(list(parameters), optimizer)]
+        if against is not None:
+            pairs.append((against.parameters, against.optimizer))
+        self._optimizers = [stepped for _, stepped in pairs]
+        self._parameters = [parameter for held, _ in pairs for parameter in held]
         self._bad = torch.zeros(
             (), dtype=torch.float32, device=device
         )  # 0, and 1 from the first bad step on
         self._count = torch.zeros((), dtype=torch.float32, device=device)
         self._one = torch.ones((), dtype=torch.float32, device=device)
-        self._native = bool(getattr(optimizer, "_step_supports_amp_scaling", False))
-        self._kept = (
-            [] if self._native else [parameter.detach().clone() for parameter in parameters]
-        )
+        self._native = [
+            stepped
+            for stepped in self._optimizers
+            if getattr(stepped, "_step_supports_amp_scaling", False)
+        ]
+        self._held: list[Tensor] = [
+            parameter
+            for held, stepped in pairs
+            if stepped not in self._native
+            for parameter in held
+        ]
+        self._kept = [parameter.detach().clone() for parameter in self._held]
         self._buffers = list(buffers)
         self._kept_buffers = [buffer.clone() for buffer in self._buffers]
-        if self._native:
-            optimizer.found_inf = self._bad  # type: ignore[attr-defined]
+        for stepped in self._native:
+            stepped.found_inf = self._bad  # type: ignore[attr-defined]
 
     @property
     def share(self) -> Tensor:
@@ -71,19 +87,20 @@ class Guard:
 
     @torch.no_grad()
     def step(self, loss: Tensor) -> None:
-        """Take the optimiser's step, or leave everything as it was where something is not finite.
+        """Take the optimisers' steps, or leave everything as it was where something is not finite.
 
         Arguments:
             loss: the loss whose gradients the parameters hold, 0-dimensional.
         """
         self._look([loss.detach().clone(), *self._gradients()])
         self._count.add_(self._bad)
-        if not self._native:
-            torch._foreach_copy_(self._kept, list(self._parameters))
-        self._optimizer.step()
+        if self._held:
+            torch._foreach_copy_(self._kept, self._held)
+        for optimizer in self._optimizers:
+            optimizer.step()
         # all buffers: batch normalisation writes without counting in torch's versions
         kept = [*self._kept, *self._kept_buffers]
-        held = [*(() if self._native else self._parameters), *self._buffers]
+        held = [*self._held, *self._buffers]
         bad = self._bad > 0.0
         for before, tensor in zip(kept, held, strict=True):
             tensor.copy_(torch.where(bad, before, tensor))
@@ -93,9 +110,9 @@ class Guard:
         return int(self._count.item())
 
     def release(self) -> None:
-        """Leave the optimiser as it came."""
-        if self._native:
-            del self._optimizer.found_inf  # type: ignore[attr-defined]
+        """Leave the optimisers as they came."""
+        for stepped in self._native:
+            del stepped.found_inf  # type: ignore[attr-defined]
 
     def _gradients(self) -> list[Tensor]:
         found = [parameter.grad for parameter in self._parameters if parameter.grad is not None]

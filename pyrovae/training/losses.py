@@ -1,6 +1,6 @@
 """Losses: an objective of ours or of Pyro's, bound to a pair, as the loop trains it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyro.infer
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pyrovae.models import Pair
-from pyrovae.objectives import LocalParameters, Objective, ObjectiveModule
+from pyrovae.objectives import LocalParameters, Objective, ObjectiveModule, Player, player_of
 from pyrovae.schedules import Schedule
 
 _INSTEAD = {
@@ -36,6 +36,7 @@ class Loss(nn.Module):
         self.objective: Any = objective  # Pyro's base declares no differentiable loss
         self.logged: Mapping[str, Tensor] = {}
         self.own: ObjectiveModule | None = None
+        self.player: Player | None = None
         if isinstance(objective, Objective):
             objective.require_training()
             self.own = objective(pair.model, pair.guide)
@@ -73,16 +74,39 @@ class Loss(nn.Module):
             self.forward(batch)
             return self.logged
         args, kwargs = self.pair.arguments(batch)
-        terms = self.own.trace(*args, **kwargs)
-        return self.own.objective.measure(terms).logged
+        return self.own.read(self.own.trace(*args, **kwargs)).logged
 
     @torch.no_grad()
     def method(self, batch: Mapping[str, Tensor]) -> Mapping[str, str]:
-        """Return for each latent site whether its KL is "analytic" or "sampled"."""
+        """Return for each latent site whether its KL is "analytic" or "sampled".
+
+        Where the objective has an opponent that is not there yet, it joins the game.
+        """
         if self.own is None:
             return {}
         args, kwargs = self.pair.arguments(batch)
-        return self.own.objective.method(self.own.trace(*args, **kwargs))
+        terms = self.own.trace(*args, **kwargs)
+        self.own.meet(terms)
+        if self.player is None and self.own.opponent is not None:
+            self.player = player_of(self.own.objective, self.own.opponent)
+        return self.own.objective.method(terms)
+
+    def parameters_of(self, model: Sequence[nn.Parameter]) -> list[nn.Parameter]:
+        """Return the parameters of the model and those of an opponent behind them."""
+        return [*model, *(() if self.player is None else self.player.parameters)]
+
+    def moved(self) -> Iterator[Tensor]:
+        """Yield the buffers that a step may move: those of the programs and of an opponent."""
+        yield from self.pair.buffers()
+        if self.player is not None:
+            yield from self.player.module.buffers()
+
+    def trained(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yield the parameters of the programs and of an opponent, by name."""
+        for name, parameter in self.pair.named_parameters():
+            yield name.removeprefix("whole."), parameter
+        if self.player is not None:
+            yield from self.player.module.named_parameters(prefix="opponent")
 
     def set_step(self, step: int) -> None:
         """Tell the schedules which step it is."""

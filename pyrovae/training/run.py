@@ -95,11 +95,11 @@ class Run:
         self.best = Best(patience=plan.patience)
         self.dtype = dtype_of(plan.precision)
         self.compiled = CompiledLoss(loss, precision=plan.precision) if plan.compiled else None
-        self.guard = Guard(parameters, loss.pair.buffers(), optimizer, device)
+        self.guard = Guard(parameters, loss.moved(), optimizer, device, against=loss.player)
         self._logged: Mapping[str, Tensor] = {}  # of the last step
         self._summed: Summed | None = None
         if self.processes.size > 1:
-            self._summed = Summed(parameters, self.processes, device)
+            self._summed = Summed(loss.parameters_of(parameters), self.processes, device)
         self._unread: list[Tensor] = []  # random states before the steps since the last look
 
     @property
@@ -151,7 +151,7 @@ class Run:
         if not self._sound():
             return
         self.epoch += 1
-        self.processes.copy(list(self.loss.pair.buffers()))  # as of batch normalisation
+        self.processes.copy(list(self.loss.moved()))  # as of batch normalisation
         record: Record = {"epoch": self.epoch, "step": self.step}
         record |= {f"train/{name}": value for name, value in self.mean.read().items()}
         if self.valid is not None:
@@ -205,7 +205,7 @@ class Run:
     def _summed_gradients(self, share: Share) -> Tensor:
         """Return a loss, and leave in the parameters the gradients of the whole batch's mean."""
         if share.batch is None:
-            self.optimizer.zero_grad(set_to_none=True)
+            self.loss.zero_grad(set_to_none=True)
             self._logged, loss = {}, torch.zeros((), device=self.device)
         else:
             loss = self._gradients(share.batch, share.size)
@@ -223,7 +223,7 @@ class Run:
             return loss
         with validation(enabled=False), autocast(self.dtype):
             loss = self.loss(batch)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.loss.zero_grad(set_to_none=True)
         (loss / size).backward()
         self._logged = self.loss.logged
         return loss
@@ -291,7 +291,7 @@ class Run:
 
     def _keep_weights(self) -> None:
         """Leave the best weights in the model; without validation the last, averaged or not."""
-        self.processes.copy(list(self.loss.pair.buffers()))  # as of batch normalisation
+        self.processes.copy(list(self.loss.moved()))  # as of batch normalisation
         if self.best.weights is not None:
             self.loss.pair.load_state_dict(self.best.weights)
         elif self.average is not None:

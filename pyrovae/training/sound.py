@@ -7,12 +7,15 @@ value is compared with what the run itself has in its place before anything is p
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from pyrovae.objectives import Player
 
 if TYPE_CHECKING:
     from pyrovae.training.run import Run
@@ -44,7 +47,8 @@ def require_sound(run: "Run", state: Mapping[str, Any]) -> None:
     require_alike(state["average"], run.average and run.average.tensors, "average")
     _require_finite(dict(enumerate(state["average"] or [])), None, "average")
     _check_best(state["best"], weights, trained)
-    _check_optimizer(run, state["optimizer"])
+    _check_optimizer(run.optimizer, run.parameters, state["optimizer"], "optimizer")
+    _check_opponent(run.loss.player, state.get("opponent"))
     _check_scheduler(run, state["scheduler"])
     _check_mean(state["mean"])
     _check_records(state["records"])
@@ -100,44 +104,60 @@ def _check_best(best: Any, weights: Mapping[str, Tensor], trained: list[str]) ->
         _require_finite(best["weights"], trained, "best.weights")
 
 
-def _check_optimizer(run: "Run", given: Any) -> None:
-    fresh = run.optimizer.state_dict()
-    _require(isinstance(given, dict) and given.keys() == fresh.keys(), "optimizer", given, fresh)
+def _check_opponent(player: Player | None, given: Any) -> None:
+    if player is None:
+        _require(given is None, "opponent", given)
+        return
+    _require(isinstance(given, dict), "opponent", given)
+    require_alike(given["weights"], player.module.state_dict(), "opponent.weights")
+    trained = [name for name, _ in player.module.named_parameters()]
+    _require_finite(given["weights"], trained, "opponent.weights")
+    optimizer = given["optimizer"]
+    _check_optimizer(player.optimizer, player.parameters, optimizer, "opponent.optimizer")
+
+
+def _check_optimizer(
+    optimizer: Optimizer, parameters: Sequence[nn.Parameter], given: Any, name: str
+) -> None:
+    fresh = optimizer.state_dict()
+    _require(isinstance(given, dict) and given.keys() == fresh.keys(), name, given, fresh)
     groups = given["param_groups"]
-    _require(isinstance(groups, list), "optimizer.param_groups", groups)
-    _require(len(groups) == len(fresh["param_groups"]), "optimizer.param_groups", groups)
+    _require(isinstance(groups, list), f"{name}.param_groups", groups)
+    _require(len(groups) == len(fresh["param_groups"]), f"{name}.param_groups", groups)
     for at, like in enumerate(fresh["param_groups"]):
-        _require_entries(groups[at], like, f"optimizer.param_groups[{at}]")
-        _require(groups[at]["params"] == like["params"], "optimizer.params", groups[at]["params"])
-    stepped = _state_after_a_step(run)
-    _require(isinstance(given["state"], dict), "optimizer.state", given["state"])
+        _require_entries(groups[at], like, f"{name}.param_groups[{at}]")
+        _require(groups[at]["params"] == like["params"], f"{name}.params", groups[at]["params"])
+    stepped = _state_after_a_step(optimizer, parameters)
+    _require(isinstance(given["state"], dict), f"{name}.state", given["state"])
     for key, entry in given["state"].items():
-        path = f"optimizer.state[{key!r}]"
+        path = f"{name}.state[{key!r}]"
         _require(isinstance(entry, dict), path, entry)
         if stepped is not None:
             require_alike(entry, stepped.get(key, {}), path)
-        for name, value in entry.items():
+        for item, value in entry.items():
             if isinstance(value, Tensor) and bool(value.isnan().any()):
-                raise ValueError(f"its {path}.{name} holds nan")
+                raise ValueError(f"its {path}.{item} holds nan")
 
 
-def _state_after_a_step(run: "Run") -> dict[Any, Any] | None:
+def _state_after_a_step(
+    optimizer: Optimizer, parameters: Sequence[nn.Parameter]
+) -> dict[Any, Any] | None:
     """Return the state that the optimiser has once it took a step, None where it cannot.
 
     The step has gradients of zero, and is taken back.
     """
-    kept = [parameter.detach().clone() for parameter in run.parameters]
+    kept = [parameter.detach().clone() for parameter in parameters]
     try:
-        for parameter in run.parameters:
+        for parameter in parameters:
             parameter.grad = torch.zeros_like(parameter)
-        run.optimizer.step()
-        state: dict[Any, Any] = run.optimizer.state_dict()["state"]
+        optimizer.step()
+        state: dict[Any, Any] = optimizer.state_dict()["state"]
         return state
     except RuntimeError:  # such as one for sparse gradients only
         return None
     finally:
         with torch.no_grad():
-            for parameter, value in zip(run.parameters, kept, strict=True):
+            for parameter, value in zip(parameters, kept, strict=True):
                 parameter.grad = None
                 parameter.copy_(value)
 

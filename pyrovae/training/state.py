@@ -52,6 +52,7 @@ def state_of(run: "Run") -> dict[str, Any]:
         "weights": run.loss.pair.state_dict(),
         "optimizer": run.optimizer.state_dict(),
         "scheduler": None if run.scheduler is None else run.scheduler.state_dict(),
+        "opponent": None if run.loss.player is None else run.loss.player.state(),
         "average": None if run.average is None else run.average.tensors,
         "mean": run.mean.state(),
         "best": run.best.state(),
@@ -96,6 +97,8 @@ def restore(run: "Run", state: Mapping[str, Any]) -> None:
         run.optimizer.load_state_dict(state["optimizer"])
         if run.scheduler is not None:
             run.scheduler.load_state_dict(state["scheduler"])
+        if run.loss.player is not None:
+            run.loss.player.restore(state["opponent"])
         if run.average is not None:
             torch._foreach_copy_(run.average.tensors, state["average"])
         run.mean.restore(state["mean"])
