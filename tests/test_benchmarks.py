@@ -14,8 +14,15 @@ import torch
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = ("step", "epoch", "quality", "guard", "startup", "scaling", "evaluate", "processes")
 SCRIPTS += ("memory", "priors", "tables", "hyperspherical", "imputing", "distances", "all")
+SCRIPTS += ("objectives",)
 SCRIPTS += ("_ways", "_timing")
-RESULTS = {"priors", "tables", "hyperspherical", "imputing"}  # long trainings, run by hand
+RESULTS = {
+    "priors",
+    "tables",
+    "hyperspherical",
+    "imputing",
+    "objectives",
+}  # long trainings, run by hand
 EPOCH_ROWS = {"ours, first", "ours", "Pyro by hand"}
 
 
@@ -190,6 +197,7 @@ def test_a_number_of_repeats_below_one_is_refused(
         ("distances", ["4 numbers", "SlicedWasserstein", "1 number", "Energy()", "n log n"]),
         ("memory", ["bytes a datum", "BernoulliCode"]),
         ("priors", ["2 seeds", "StandardNormal", "VampPrior"]),
+        ("objectives", ["IWAE-50", "DReG-50", "sliced Wasserstein", "adversarial"]),
         ("imputing", ["50% of the pixels hidden", "pixel means", "imputed mean"]),
         ("tables", ["30% of the cells hidden", "IterativeImputer", "mixed"]),
         pytest.param(

@@ -28,9 +28,10 @@ from pyrovae.objectives import (
     trace_terms,
 )
 from pyrovae.objectives.factor_vae import permuted
+from pyrovae.objectives.matching import matched_site, prior_draws
 from pyrovae.objectives.opponents import unseen
 from pyrovae.objectives.terms import particle_mean
-from pyrovae.objectives.vectors import latent_draws, prior_draws
+from pyrovae.objectives.vectors import latent_draws, vectors
 from pyrovae.training import Callback, compiled, fit
 from pyrovae.training.checkpoints import Checkpoints, read_checkpoint
 
@@ -63,7 +64,8 @@ def truth(objective: Any, terms: Any, opponent: nn.Module) -> tuple[Tensor, Tens
         other = permuted(z.detach())
         model = (kl - reconstruction).sum() + objective.gamma * rows * logit(z).mean()
     else:
-        other = prior_draws(terms)
+        site = matched_site(terms)
+        other = vectors(site, prior_draws(site).detach())
         caught = -torch.log1p(-torch.sigmoid(logit(z)))
         model = -reconstruction.sum() + objective.weight * rows * caught.mean()
     logits = torch.stack([logit(z.detach()), logit(other)])
@@ -580,7 +582,7 @@ def test_a_prior_of_several_levels_is_refused_by_the_adversary_alone() -> None:
     assert latent_draws(trace_terms(model, guide, (x,))).shape == (1, 5, 3)
     assert latent_draws(trace_terms(model, guide, (x,), particles=4)).shape == (4, 5, 3)
     assert FactorVAE(network=SMALL).loss(model, guide, x) != 0.0
-    with pytest.raises(ValueError, match="one latent site; the programs have 'top', 'z'"):
+    with pytest.raises(ValueError, match="expects one latent site; got 'top', 'z'"):
         Adversarial(network=SMALL).loss(model, guide, x)
 
 

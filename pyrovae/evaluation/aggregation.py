@@ -14,6 +14,7 @@ from pyro import poutine
 from torch import Tensor
 
 from pyrovae.data import Data, DataLike
+from pyrovae.distances import Energy
 from pyrovae.evaluation.asked import check_count, check_seed, held_out
 from pyrovae.evaluation.decomposition import Surgery
 from pyrovae.evaluation.importance import Batch, device_of, evaluating
@@ -282,12 +283,11 @@ def _energy(one: Tensor, other: Tensor) -> tuple[float, float]:
     if not groups:
         return math.nan, math.nan
     mixed = torch.randperm(samples)  # draws of one datum stand side by side
+    distance = Energy()
     found = []
     for rows in mixed.tensor_split(groups):
-        a, b = one[rows.to(one.device)].double(), other[rows.to(other.device)].double()
-        pairs = len(rows) * (len(rows) - 1)
-        within = torch.cdist(a, a).sum() + torch.cdist(b, b).sum()
-        found.append(2.0 * torch.cdist(a, b).mean() - within / pairs)
+        a, b = one[rows.to(one.device)], other[rows.to(other.device)]
+        found.append(distance(a.double(), b.double()))
     each = torch.stack(found)
     error = each.std().item() / math.sqrt(groups) if groups > 1 else math.nan
     return each.mean().item(), error

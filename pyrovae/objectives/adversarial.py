@@ -8,11 +8,12 @@ from torch.optim import Adam, Optimizer
 
 from pyrovae.networks import Builder, Network
 from pyrovae.objectives.checks import check_number
+from pyrovae.objectives.matching import matched_site, prior_draws
 from pyrovae.objectives.objective import Measurement, Objective, Parameters
 from pyrovae.objectives.opponents import fixed, required, unseen
 from pyrovae.objectives.telling import SIZES, discriminator, told_apart
 from pyrovae.objectives.terms import Terms, particle_mean
-from pyrovae.objectives.vectors import latent_draws, prior_draws
+from pyrovae.objectives.vectors import latent_draws, vectors
 
 
 class Adversarial(Objective):
@@ -80,8 +81,9 @@ class Adversarial(Objective):
         """Return the bound of each datum; see `Objective.measure`."""
         judge = required(self, opponent)
         reconstruction = particle_mean(terms.expectation(terms.log_likelihood))
-        z = latent_draws(terms)
-        told = told_apart(judge, z, prior_draws(terms))
+        site = matched_site(terms)
+        z = vectors(site, site.value)
+        told = told_apart(judge, z, vectors(site, prior_draws(site).detach()))
         distance = math.log(2.0) - particle_mean(told.loss)
         caught = particle_mean(softplus(fixed(judge, z).squeeze(-1)))
         bound = reconstruction - self.weight * (distance.detach() + unseen(caught))

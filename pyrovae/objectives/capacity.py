@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pyrovae.objectives.checks import check_nonnegative, check_policy, check_schedule
+from pyrovae.objectives.checks import check_number, check_policy, check_schedule
 from pyrovae.objectives.objective import Measurement, Objective
 from pyrovae.objectives.terms import Policy, Terms, particle_mean
 from pyrovae.schedules import Schedule
@@ -50,7 +50,7 @@ class Capacity(Objective):
         super().__init__(particles=particles)
         self._schedule = check_schedule(self, "capacity", capacity)
         self.capacity = capacity
-        self.weight = check_nonnegative(self, "weight", weight, unit="")
+        self.weight = check_number(self, "weight", weight, least=0.0)
         self.kl: Policy = check_policy(self, kl)
 
     def measure(self, terms: Terms, step: Tensor | None = None) -> Measurement:

@@ -36,20 +36,6 @@ def check_schedule(objective: object, name: str, value: float | Schedule) -> Sch
     return schedule
 
 
-def check_nonnegative(objective: object, name: str, value: float, *, unit: str) -> float:
-    """Return a finite number of at least 0.
-
-    Raises:
-        ValueError: it is none; the message names the objective, the setting and its unit.
-    """
-    if not is_finite(value) or value < 0.0:
-        raise ValueError(
-            f"{type(objective).__name__} expects {name} to be a finite number{unit} of at least 0; "
-            f"got {value!r}"
-        )
-    return value
-
-
 def check_number(
     objective: object,
     name: str,

@@ -5,8 +5,8 @@ from typing import Any, Literal
 from torch import Tensor
 from torch.distributions import Independent
 
-from pyrovae.numeric import is_finite
 from pyrovae.objectives.aggregate import aggregated_site
+from pyrovae.objectives.checks import check_number, check_policy
 from pyrovae.objectives.objective import Measurement, Objective
 from pyrovae.objectives.terms import Policy, Site, Terms, particle_mean
 
@@ -58,17 +58,10 @@ class DIP(Objective):
         super().__init__(particles=particles)
         if kind not in ("I", "II"):
             raise ValueError(f"DIP expects kind to be 'I' or 'II'; got {kind!r}")
-        for name, value in (("diagonal", diagonal), ("off_diagonal", off_diagonal)):
-            if not is_finite(value) or value < 0.0:
-                raise ValueError(
-                    f"DIP expects {name} to be a finite number of at least 0; got {value!r}"
-                )
-        if kl not in ("auto", "analytic", "sampled"):
-            raise ValueError(f"DIP expects kl to be 'auto', 'analytic' or 'sampled'; got {kl!r}")
         self.kind: Literal["I", "II"] = kind
-        self.diagonal = diagonal
-        self.off_diagonal = off_diagonal
-        self.kl: Policy = kl
+        self.diagonal = check_number(self, "diagonal", diagonal, least=0.0)
+        self.off_diagonal = check_number(self, "off_diagonal", off_diagonal, least=0.0)
+        self.kl: Policy = check_policy(self, kl)
 
     def measure(self, terms: Terms, step: Tensor | None = None) -> Measurement:
         """Return the penalised bound of each datum; see `Objective.measure`."""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from pyrovae.numeric import is_count, limit
-from pyrovae.objectives.checks import check_nonnegative, check_policy, check_schedule
+from pyrovae.objectives.checks import check_number, check_policy, check_schedule
 from pyrovae.objectives.estimators import others_mean, score_term
 from pyrovae.objectives.free_bits import Group, floored_kl
 from pyrovae.objectives.objective import Measurement, Objective
@@ -64,6 +64,7 @@ class ELBO(Objective):
         estimator: str = "reparameterised",
     ) -> None:
         super().__init__(particles=particles, estimator=estimator)
+        self.free_bits = check_number(self, "free_bits", free_bits, least=0.0)
         if free_bits_group != "site" and not is_count(free_bits_group):
             raise ValueError(
                 f"ELBO expects free_bits_group to be a positive integer{limit(free_bits_group)} or "
@@ -82,7 +83,6 @@ class ELBO(Objective):
         self._schedule = check_schedule(self, "beta", beta)
         self.beta = beta
         self.kl: Policy = check_policy(self, kl)
-        self.free_bits = check_nonnegative(self, "free_bits", free_bits, unit=" of nats")
         self.free_bits_group: Group = free_bits_group
 
     def measure(self, terms: Terms, step: Tensor | None = None) -> Measurement:

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from pyrovae.distances import MMD, Distance
 from pyrovae.numeric import is_finite
+from pyrovae.objectives.checks import check_policy
 from pyrovae.objectives.matching import check_matching, distance_to_prior, matched_site
 from pyrovae.objectives.objective import Measurement, Objective
 from pyrovae.objectives.terms import Policy, Terms, particle_mean
@@ -68,10 +69,6 @@ class InfoVAE(Objective):
         check_matching(self, distance, gather)
         if not is_finite(alpha) or alpha > 1.0:
             raise ValueError(f"InfoVAE expects alpha of at most 1; got {alpha!r}")
-        if kl not in ("auto", "analytic", "sampled"):
-            raise ValueError(
-                f"InfoVAE expects kl to be 'auto', 'analytic' or 'sampled'; got {kl!r}"
-            )
         self._schedule = as_schedule(weight)
         for end in (self._schedule.final, getattr(self._schedule, "start", self._schedule.final)):
             if alpha + end < 1.0:
@@ -83,7 +80,7 @@ class InfoVAE(Objective):
         self.alpha = alpha
         self.weight = weight
         self.distance = distance
-        self.kl: Policy = kl
+        self.kl: Policy = check_policy(self, kl)
         self.gather = gather
 
     def measure(self, terms: Terms, step: Tensor | None = None) -> Measurement:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pyrovae.numeric import is_count, is_finite, limit
+from pyrovae.numeric import is_count, limit
 from pyrovae.objectives.aggregate import (
     Sampling,
     aggregated_site,
@@ -12,9 +12,10 @@ from pyrovae.objectives.aggregate import (
     log_weights,
     mixed,
 )
+from pyrovae.objectives.checks import check_number, check_schedule
 from pyrovae.objectives.objective import Measurement, Objective
 from pyrovae.objectives.terms import Site, Terms, particle_mean
-from pyrovae.schedules import Schedule, as_schedule
+from pyrovae.schedules import Schedule
 
 
 class TotalCorrelation(Objective):
@@ -68,16 +69,7 @@ class TotalCorrelation(Objective):
         particles: int = 1,
     ) -> None:
         super().__init__(particles=particles)
-        for name, value in (("alpha", alpha), ("gamma", gamma)):
-            if not is_finite(value) or value < 0.0:
-                raise ValueError(
-                    f"TotalCorrelation expects {name} to be a finite number of at least 0; "
-                    f"got {value!r}"
-                )
-        self._schedule = as_schedule(beta)
-        for end in (self._schedule.final, getattr(self._schedule, "start", 0.0)):
-            if end < 0.0:
-                raise ValueError(f"TotalCorrelation expects beta of at least 0; got {beta!r}")
+        self._schedule = check_schedule(self, "beta", beta)
         if sampling not in ("weighted", "stratified"):
             raise ValueError(
                 f"TotalCorrelation expects sampling to be 'weighted' or 'stratified'; "
@@ -88,9 +80,9 @@ class TotalCorrelation(Objective):
                 f"TotalCorrelation expects size to be None or a positive "
                 f"integer{limit(size)}, the number of data; got {size!r}"
             )
-        self.alpha = alpha
+        self.alpha = check_number(self, "alpha", alpha, least=0.0)
         self.beta = beta
-        self.gamma = gamma
+        self.gamma = check_number(self, "gamma", gamma, least=0.0)
         self.sampling: Sampling = sampling
         self.size = size
 

@@ -25,33 +25,6 @@ def latent_draws(terms: Terms) -> Tensor:
     return found[0] if len(found) == 1 else torch.cat(found, dim=-1)
 
 
-def prior_draws(terms: Terms) -> Tensor:
-    """Return draws of the prior, without gradient, of the shape that `latent_draws` has.
-
-    Arguments:
-        terms: the record.
-
-    Raises:
-        ValueError: there are several latent sites: the distribution of one given the guide's draw
-            of another is not the prior.
-    """
-    sites = [site for site in terms.latent.values() if site.modelled is not None]
-    if len(sites) != 1 or sites[0].model is None:
-        names = ", ".join(f"'{site.name}'" for site in sites) or "none"
-        raise ValueError(
-            f"draws of the prior need one latent site; the programs have {names}: a site that "
-            f"follows another is drawn given the guide's draw of that one, which is not the prior"
-        )
-    (site,) = sites
-    prior = sites[0].model
-    batch = site.value.shape[: site.value.dim() - len(prior.event_shape)]
-    if prior.batch_shape != batch:
-        prior = prior.expand(batch)
-    with torch.no_grad():
-        drawn: Tensor = prior.sample()
-    return vectors(site, drawn).detach()
-
-
 def vectors(site: Site, value: Tensor) -> Tensor:
     """Return a value of a latent site as `[particles, batch, numbers]`."""
     if site.is_enumerated or site.guided is None or site.guide is None:

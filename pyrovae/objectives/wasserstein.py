@@ -4,10 +4,11 @@ import torch
 from torch import Tensor
 
 from pyrovae.distances import MMD, Distance
+from pyrovae.objectives.checks import check_schedule
 from pyrovae.objectives.matching import check_matching, distance_to_prior, matched_site
 from pyrovae.objectives.objective import Measurement, Objective
 from pyrovae.objectives.terms import Terms, particle_mean
-from pyrovae.schedules import Schedule, as_schedule
+from pyrovae.schedules import Schedule
 
 _DISTANCE = MMD()
 
@@ -60,10 +61,7 @@ class Wasserstein(Objective):
     ) -> None:
         super().__init__(particles=particles)
         check_matching(self, distance, gather)
-        self._schedule = as_schedule(weight)
-        for end in (self._schedule.final, getattr(self._schedule, "start", 0.0)):
-            if end < 0.0:
-                raise ValueError(f"Wasserstein expects weight of at least 0; got {weight!r}")
+        self._schedule = check_schedule(self, "weight", weight)
         self.distance = distance
         self.weight = weight
         self.gather = gather
