@@ -19,8 +19,9 @@ from pyrovae.objectives.geco import GECO
 from pyrovae.objectives.info_vae import InfoVAE
 from pyrovae.objectives.iwae import IWAE
 from pyrovae.objectives.kl import analytic_kl, is_point, kl_rule
+from pyrovae.objectives.module import ObjectiveModule
 from pyrovae.objectives.multiply_iwae import MultiplyIWAE
-from pyrovae.objectives.objective import Measurement, Objective, ObjectiveModule
+from pyrovae.objectives.objective import Measurement, Objective
 from pyrovae.objectives.opponents import Player, player_of
 from pyrovae.objectives.parameters import LocalParameters, is_local
 from pyrovae.objectives.quantities import QUANTITIES, Quantity, unit_of
