@@ -105,6 +105,17 @@ def test_a_failure_is_read_from_the_history(tmp_path: Path) -> None:
     assert facts.finished
 
 
+def test_under_a_multiplier_the_elbo_stands_for_the_loss(tmp_path: Path) -> None:
+    line = {"train/loss": 7.0, "train/elbo": -3.0, "valid/loss": 90.0, "valid/elbo": -4.0}
+    (tmp_path / "metrics.jsonl").write_text(json.dumps({"epoch": 1, **line}) + "\n")
+    facts = facts_of(read_run(tmp_path))
+    assert (facts.train, facts.valid) == ((7.0,), (90.0,))
+    line["train/multiplier"] = 2.0
+    (tmp_path / "metrics.jsonl").write_text(json.dumps({"epoch": 1, **line}) + "\n")
+    facts = facts_of(read_run(tmp_path))
+    assert (facts.train, facts.valid) == ((3.0,), (4.0,))
+
+
 def test_a_failure_is_read_from_a_last_epoch_without_numbers(tmp_path: Path) -> None:
     record = run(tmp_path, json.dumps(EPOCH), '{"epoch": 2, "train/loss": null}')
     assert facts_of(record).failure == "the training loss is not a number in epoch 2"

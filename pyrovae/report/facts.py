@@ -97,8 +97,8 @@ def facts_of(
         name=str(record.folder),
         epochs=len(record.epochs),
         planned=planned,
-        train=tuple(record.column("train/loss")) if record.has("train/loss") else (),
-        valid=tuple(record.column("valid/loss")) if record.has("valid/loss") else (),
+        train=_losses(record, "train"),
+        valid=_losses(record, "valid"),
         best_epoch=best_epoch(record),
         stopped=str(history.get("stopped") or ""),
         failure=_failure(record),
@@ -118,6 +118,19 @@ def facts_of(
         floored=floored,
         posterior_floored=posterior_floored,
     )
+
+
+def _losses(record: RunRecord, split: str) -> tuple[float, ...]:
+    """Return a split's losses by epoch, those of training and validation of one kind.
+
+    Under a multiplier (`GECO`) training lowers another function than validation reads, and the ELBO
+    stands for both.
+    """
+    if not record.has(f"{split}/loss"):
+        return ()
+    if record.has("train/multiplier") and record.has(f"{split}/elbo"):
+        return tuple(-value for value in record.column(f"{split}/elbo"))
+    return tuple(record.column(f"{split}/loss"))
 
 
 def best_epoch(record: RunRecord) -> int | None:
