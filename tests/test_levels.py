@@ -11,6 +11,7 @@ from scipy import stats
 import pyrovae
 from pyrovae.context import Context
 from pyrovae.distributions import DiscretizedLogistic, DiscretizedLogisticMixture
+from pyrovae.likelihoods import Binomial
 from pyrovae.likelihoods import DiscretizedLogistic as Levels
 from pyrovae.likelihoods import DiscretizedLogisticMixture as LevelsMixture
 from pyrovae.networks import MLP
@@ -156,7 +157,7 @@ def test_it_begins_at_the_mean_of_the_data(part: Any, values: list[int]) -> None
 
 
 def test_inputs_are_from_minus_one_to_one() -> None:
-    for part in (Levels((3,)), LevelsMixture((3,))):
+    for part in (Levels((3,)), LevelsMixture((3,)), Binomial((3,), total_count=255)):
         assert part.inputs(torch.tensor([0.0, 127.5, 255.0])).tolist() == [-1.0, 0.0, 1.0]
         middle = part.inputs(torch.tensor(part.fill))
         assert abs(middle) < 0.01

@@ -9,6 +9,7 @@ from torch import Tensor
 from pyrovae.context import Context
 from pyrovae.distributions import LogitsBinomial
 from pyrovae.heads import Head
+from pyrovae.likelihoods.integer_levels import to_unit
 from pyrovae.likelihoods.likelihood import Likelihood, Shape, mean_of, shape_of
 from pyrovae.numeric import is_count, limit
 
@@ -42,6 +43,7 @@ class Binomial(Likelihood):
                 f"largest count that the data can hold; got {total_count!r}"
             )
         self.total_count = total_count
+        self.fill = float(total_count // 2)  # in the middle: neither dark nor bright
         self.register_buffer("ceiling", torch.tensor(float(total_count)), persistent=False)
 
     def forward(self, raw: Tensor, context: Context) -> TorchDistributionMixin:
@@ -53,6 +55,10 @@ class Binomial(Likelihood):
     def prepare(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Begin at the mean of the data; see `Likelihood`."""
         return torch.logit((mean_of(batch) / self.total_count).clamp(0.001, 0.999))
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """Return counts as numbers from -1 to 1; see `Likelihood`."""
+        return to_unit(x, self.total_count)
 
     def remedy(self) -> str:
         """Return what to do with other data; see `Likelihood`."""
