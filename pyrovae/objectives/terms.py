@@ -234,7 +234,7 @@ class Terms:
                 raise ValueError(
                     f"site '{site.name}': the guide gives a point, which has no density, so this "
                     f"objective is not defined for it; use an objective of draws alone, such as "
-                    f"ELBO(beta=0), or a posterior with a density, such as MeanFieldNormal()"
+                    f"Wasserstein(), or a posterior with a density, such as MeanFieldNormal()"
                 )
 
     def require_gradient(self) -> None:

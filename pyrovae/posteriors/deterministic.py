@@ -13,7 +13,7 @@ class Deterministic(Posterior):
     r"""All mass on one point, `z = f(x)`: the encoder of an autoencoder.
 
     A point has no density, and its KL from a prior is infinite. So only objectives that read draws
-    alone take it, such as `ELBO(beta=0)`, which then is the reconstruction; the ELBO with another
+    alone take it, such as `Wasserstein`, or `ELBO(beta=0)`, the reconstruction; the ELBO with another
     beta, IWAE and `evaluate` refuse it. The prior has no part in training: draws from it need not
     look like data.
 
