@@ -58,6 +58,17 @@ def mistakes(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
 # ------------------------------------------------------------------------------------------- train
 
 
+def test_points_have_a_distance_to_the_prior(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--objective", "Wasserstein", "--model.posterior", "Deterministic"]
+    assert main(["train", *SMALL, *words, "--report", "false", "--out", "RUN"]) == 0
+    assert "no log p(x) is estimated" in capsys.readouterr().out
+    assert main(["evaluate", "RUN", "--surgery"]) == 0
+    said = capsys.readouterr().out
+    assert "no log p(x) is estimated" in said
+    assert "energy distance" in said
+    assert "no density" in mistakes(capsys, "evaluate", "RUN")[0]
+
+
 def test_train_evaluate_sample(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", *SMALL, "--report", "true", "--out", "RUN"]) == 0
     printed = capsys.readouterr()

@@ -38,7 +38,7 @@ def run(words: Sequence[str]) -> int:
     from pyrovae.cli.notes import notes
     from pyrovae.cli.opening import open_model, open_source, open_splits
     from pyrovae.cli.run_folder import find_run
-    from pyrovae.cli.show import show
+    from pyrovae.cli.show import NO_DENSITY, is_of_points, show
     from pyrovae.evaluation import evaluate, surgery
     from pyrovae.training.devices import fabric_of
 
@@ -47,11 +47,14 @@ def run(words: Sequence[str]) -> int:
     source = open_source(found, given.data, allow=allow)
     model = open_model(found, allow=allow).to(fabric_of(given.device).device)
     split = open_splits(source, given.split)[given.split]
-    with notes():
-        result = evaluate(model, split, samples=given.samples, seed=given.seed)
-    # a run's own file is about its own test data, and other data leave it alone
-    own = found.config is not None and given.data is None and given.split == "test"
-    show(result, split=given.split, folder=found.folder if own else None)
+    if given.surgery and is_of_points(model):
+        print(NO_DENSITY)
+    else:
+        with notes():
+            result = evaluate(model, split, samples=given.samples, seed=given.seed)
+        # a run's own file is about its own test data, and other data leave it alone
+        own = found.config is not None and given.data is None and given.split == "test"
+        show(result, split=given.split, folder=found.folder if own else None)
     if given.surgery:
         print(f"\n{surgery(model, split, seed=given.seed)}")
     return 0

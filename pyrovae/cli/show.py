@@ -6,6 +6,15 @@ from pathlib import Path
 from pyrovae.cli.run_folder import EVALUATION
 from pyrovae.evaluation import Evaluation
 from pyrovae.files import write_text
+from pyrovae.models import Model
+from pyrovae.posteriors import Deterministic
+
+NO_DENSITY = "the posterior gives points, which have no density: no log p(x) is estimated"
+
+
+def is_of_points(model: Model) -> bool:
+    """Return whether the posterior of a model gives points, of which there is no log p(x)."""
+    return isinstance(getattr(model, "posterior", None), Deterministic)
 
 
 def show(result: Evaluation, *, split: str, folder: Path | None) -> None:

@@ -16,7 +16,7 @@ from pyrovae.cli.notes import notes
 from pyrovae.cli.resume import settings_of_run
 from pyrovae.cli.run_folder import CONFIG, TENSORBOARD, kept_once_begun, new_folder
 from pyrovae.cli.settings import check_numbers, linked, maker, read_settings, unlinked
-from pyrovae.cli.show import show
+from pyrovae.cli.show import NO_DENSITY, is_of_points, show
 from pyrovae.config import dump, from_tree, to_tree
 from pyrovae.data import Data, Source
 from pyrovae.declared import arguments_of
@@ -26,7 +26,6 @@ from pyrovae.memory import memory_advice
 from pyrovae.models import Model
 from pyrovae.objectives import Objective
 from pyrovae.outline import outline
-from pyrovae.posteriors import Deterministic
 from pyrovae.scopes import random_state
 from pyrovae.training import Callback, History, TensorBoard, fit
 from pyrovae.training.checkpoints import has_checkpoint
@@ -203,8 +202,8 @@ def _fit(
 
 
 def _evaluate(model: Model, test: Any, tree: dict[str, Any], folder: Path) -> None:
-    if isinstance(getattr(model, "posterior", None), Deterministic):
-        print("the posterior gives points, which have no density: no log p(x) is estimated")
+    if is_of_points(model):
+        print(NO_DENSITY)
         return
     result = evaluate(model, test, samples=tree["samples"], seed=tree["seed"])
     show(result, split="test", folder=folder)

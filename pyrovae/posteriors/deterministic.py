@@ -13,9 +13,9 @@ class Deterministic(Posterior):
     r"""All mass on one point, `z = f(x)`: the encoder of an autoencoder.
 
     A point has no density, and its KL from a prior is infinite. So only objectives that read draws
-    alone take it, such as `Wasserstein`, or `ELBO(beta=0)`, the reconstruction; the ELBO with another
-    beta, IWAE and `evaluate` refuse it. The prior has no part in training: draws from it need not
-    look like data.
+    alone take it, such as `Wasserstein`, or `ELBO(beta=0)`, which is the reconstruction; the ELBO
+    with another beta, IWAE and `evaluate` refuse it. By the reconstruction alone the prior has no
+    part in training, and draws from it need not look like data.
 
     References:
         Hinton and Salakhutdinov, 2006, Reducing the dimensionality of data with neural networks.
