@@ -89,7 +89,7 @@ NUMBERS = [
     case("train --epochs 1e400", "'1e400'", "expected an integer"),
     case("train --epochs true", "'true'", "expected an integer"),
     case("train --epochs [1]", "'[1]'", "expected an integer"),
-    case("train --epochs null", "'null'", "expected an integer"),
+    case("train --batch_size null", "'null'", "expected an integer"),
     case(f"train --epochs {'9' * 5000}", "99999", "expected an integer"),
     case("train --epochs '3\n4'", r"'3\n4'", "expected an integer"),
     case("train --epochs 0", "got 0", "at least 1"),

@@ -204,7 +204,7 @@ def test_ones_own_class_must_be_allowed(
         ("trian", "did you mean 'train'"),
         ("train --epoch 3", "did you mean 'epochs'"),
         ("train --epochs", "a value must follow"),
-        ("train --epochs many", "epochs: expected an integer; got 'many'"),
+        ("train --epochs many", "epochs: expected an integer or null; got 'many'"),
         ("train --epochs 1.5", "expected an integer"),
         ("train --epochs 0", "epochs expects an integer of at least 1"),
         ("train 3", "unexpected '3'"),

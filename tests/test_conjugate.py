@@ -126,7 +126,8 @@ def beta_binomial(share: float, total: int) -> tuple[pyrovae.VAE, Tensor, np.nda
     a, b = 1.5, 0.7
     likelihood = Bernoulli((N,)) if total == 1 else Binomial((N,), total_count=total)
 
-    def encoder(x: Tensor) -> Tensor:
+    def encoder(seen: Tensor) -> Tensor:  # where they are counts, from -1 to 1
+        x = seen if total == 1 else (seen + 1.0) * (total / 2)
         s = x.sum(-1, keepdim=True)
         return torch.cat([a + s, b + total * N - s], -1)
 

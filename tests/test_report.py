@@ -131,13 +131,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--scheduler.T_max", "250",
     )  # fmt: skip
     train(
-        folder / "collapsed", "--objective.beta", "20", "--model.prior.dim", "4",
+        folder / "collapsed", "--objective.beta", "200", "--model.prior.dim", "4",
         "--optimizer.lr", "1e-2", "--epochs", "10", "--batch_size", "64",
     )  # fmt: skip
     train(
         folder / "overfit", "--data", str(folder / "few.npz"), "--data.valid", "0.3",
         "--data.test", "0.3", "--model.likelihood", "Binomial", "--model.likelihood.total_count",
-        "16", "--optimizer.lr", "3e-3", "--epochs", "100", hidden=200,
+        "16", "--optimizer.lr", "3e-3", "--epochs", "300", hidden=200,
     )  # fmt: skip
     train(
         folder / "table", "--data", str(folder / "table.npz"), *settled,
@@ -198,7 +198,7 @@ def test_a_collapsed_run_beside_a_good_one(runs: Path) -> None:
     page = check_page(report.file)
     assert "2 runs side by side" in page.text
     assert "Bounds of different objectives" in page.section("training")
-    assert "beta, which is 20" in page.section("diagnosis")
+    assert "beta, which is 200" in page.section("diagnosis")
     assert "every latent dimension is collapsed" in page.section("traversals")
     assert page.section("settings").count('class="differs"') >= 4
     assert page.section("samples").count('class="cell"') == 2

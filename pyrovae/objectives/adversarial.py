@@ -2,18 +2,20 @@
 
 import math
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 from torch.optim import Adam, Optimizer
 
 from pyrovae.networks import Builder, Network
-from pyrovae.objectives.checks import check_number
+from pyrovae.objectives.checks import check_number, check_schedule
 from pyrovae.objectives.matching import matched_site, prior_draws
 from pyrovae.objectives.objective import Measurement, Objective, Parameters
 from pyrovae.objectives.opponents import fixed, required, unseen
 from pyrovae.objectives.telling import SIZES, discriminator, told_apart
 from pyrovae.objectives.terms import Terms, particle_mean
 from pyrovae.objectives.vectors import latent_draws, vectors
+from pyrovae.schedules import Schedule
 
 
 class Adversarial(Objective):
@@ -32,7 +34,7 @@ class Adversarial(Objective):
         the gradient: Goodfellow et al., 2014, arXiv:1406.2661.
 
     Arguments:
-        weight: the weight of the distance.
+        weight: the weight of the distance, a number or a schedule.
         network: builds the discriminator from the two shapes; by default
             `MLP((256, 256), activation="leaky_relu")`.
         lr: the rate of the discriminator's optimiser, Adam with betas (0.5, 0.9).
@@ -52,13 +54,14 @@ class Adversarial(Objective):
     def __init__(
         self,
         *,
-        weight: float = 1.0,
+        weight: float | Schedule = 1.0,
         network: Network | Builder | None = None,
         lr: float = 1e-3,
         particles: int = 1,
     ) -> None:
         super().__init__(particles=particles)
-        self.weight = check_number(self, "weight", weight, least=0.0)
+        self._schedule = check_schedule(self, "weight", weight)
+        self.weight = weight
         self.network = SIZES if network is None else network
         self.lr = check_number(self, "lr", lr, least=0.0)
 
@@ -80,13 +83,14 @@ class Adversarial(Objective):
     ) -> Measurement:
         """Return the bound of each datum; see `Objective.measure`."""
         judge = required(self, opponent)
+        weight = self._schedule.final if step is None else self._schedule(step)
         reconstruction = particle_mean(terms.expectation(terms.log_likelihood))
         site = matched_site(terms)
         z = vectors(site, site.value)
         told = told_apart(judge, z, vectors(site, prior_draws(site).detach()))
         distance = math.log(2.0) - particle_mean(told.loss)
         caught = particle_mean(softplus(fixed(judge, z).squeeze(-1)))
-        bound = reconstruction - self.weight * (distance.detach() + unseen(caught))
+        bound = reconstruction - weight * (distance.detach() + unseen(caught))
         mean = reconstruction.detach().mean()
         return Measurement(
             bound=bound - unseen(particle_mean(told.loss)),
@@ -94,6 +98,7 @@ class Adversarial(Objective):
                 "loss": -bound.detach().mean(),
                 "reconstruction": mean,
                 "jensen_shannon": distance.detach().mean(),
+                "weight": torch.as_tensor(weight),
                 "discriminator_loss": told.loss.detach().mean(),
                 "discriminator_accuracy": told.accuracy,
             },
