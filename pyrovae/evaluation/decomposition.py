@@ -1,11 +1,12 @@
 """Surgery: the mean KL of a data set taken apart, each part with its error."""
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
+
+from pyrovae.evaluation.result import plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,15 +56,7 @@ class Surgery:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain Python, for JSON; what is not finite becomes None."""
-        plain: dict[str, Any] = {}
-        for name, value in dataclasses.asdict(self).items():
-            if isinstance(value, Tensor):
-                plain[name] = [round(number, 6) for number in value.tolist()]
-            elif isinstance(value, float) and not math.isfinite(value):
-                plain[name] = None
-            else:
-                plain[name] = value
-        return plain
+        return plain(dataclasses.asdict(self))
 
     def __str__(self) -> str:
         rows = [

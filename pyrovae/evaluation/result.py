@@ -2,10 +2,24 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
+
+
+def plain(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return numbers and tensors as plain Python; what is not finite becomes None."""
+    found: dict[str, Any] = {}
+    for name, value in numbers.items():
+        if isinstance(value, Tensor):
+            found[name] = [round(number, 6) for number in value.tolist()]
+        elif isinstance(value, float) and not math.isfinite(value):
+            found[name] = None
+        else:
+            found[name] = value
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,15 +66,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain Python, for JSON; what is not finite becomes None."""
-        plain: dict[str, Any] = {}
-        for name, value in dataclasses.asdict(self).items():
-            if isinstance(value, Tensor):
-                plain[name] = [round(number, 6) for number in value.tolist()]
-            elif isinstance(value, float) and not math.isfinite(value):
-                plain[name] = None
-            else:
-                plain[name] = value
-        return plain
+        return plain(dataclasses.asdict(self))
 
     def __str__(self) -> str:
         rows = [

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from pyrovae.objectives.checks import check_number, check_policy, check_schedule
-from pyrovae.objectives.objective import Measurement, Objective
+from pyrovae.objectives.objective import Measurement, Objective, elbo_split
 from pyrovae.objectives.terms import Policy, Terms, particle_mean
 from pyrovae.schedules import Schedule
 
@@ -59,14 +59,11 @@ class Capacity(Objective):
         reconstruction = particle_mean(terms.expectation(terms.log_likelihood))
         kl = terms.expectation(terms.divergence(self.kl)).mean()
         bound = reconstruction - self.weight * (kl - capacity).abs()
-        means = reconstruction.detach().mean(), kl.detach()
         return Measurement(
             bound=bound,
             logged={
                 "loss": -bound.detach().mean(),
-                "elbo": means[0] - means[1],
-                "reconstruction": means[0],
-                "kl": means[1],
+                **elbo_split(reconstruction, kl),
                 "capacity": torch.as_tensor(capacity),
             },
         )

@@ -7,7 +7,7 @@ from torch.distributions import Independent
 
 from pyrovae.objectives.aggregate import aggregated_site
 from pyrovae.objectives.checks import check_number, check_policy
-from pyrovae.objectives.objective import Measurement, Objective
+from pyrovae.objectives.objective import Measurement, Objective, elbo_split
 from pyrovae.objectives.terms import Policy, Site, Terms, particle_mean
 
 
@@ -73,14 +73,11 @@ class DIP(Objective):
         kl = particle_mean(terms.expectation(terms.divergence(self.kl)))
         penalty = self.off_diagonal * off_diagonal + self.diagonal * diagonal
         bound = reconstruction - kl - penalty
-        means = reconstruction.detach().mean(), kl.detach().mean()
         return Measurement(
             bound=bound,
             logged={
                 "loss": -bound.detach().mean(),
-                "elbo": means[0] - means[1],
-                "reconstruction": means[0],
-                "kl": means[1],
+                **elbo_split(reconstruction, kl),
                 "off_diagonal": off_diagonal.detach(),
                 "diagonal": diagonal.detach(),
             },

@@ -7,7 +7,7 @@ from pyrovae.numeric import is_count, limit
 from pyrovae.objectives.checks import check_number, check_policy, check_schedule
 from pyrovae.objectives.estimators import others_mean, score_term
 from pyrovae.objectives.free_bits import Group, floored_kl
-from pyrovae.objectives.objective import Measurement, Objective
+from pyrovae.objectives.objective import Measurement, Objective, elbo_split
 from pyrovae.objectives.terms import PARTICLE_DIM, Policy, Terms, particle_mean
 from pyrovae.schedules import Schedule
 
@@ -103,14 +103,11 @@ class ELBO(Objective):
         bound = reconstruction - beta * penalty
         if self.estimator == "score":
             bound = bound + self._score(terms, terms.log_likelihood - beta * divergence)
-        means = reconstruction.detach().mean(), kl.detach().mean()
         return Measurement(
             bound=bound,
             logged={
                 "loss": -bound.detach().mean(),
-                "elbo": means[0] - means[1],
-                "reconstruction": means[0],
-                "kl": means[1],
+                **elbo_split(reconstruction, kl),
                 "beta": torch.as_tensor(beta),
             },
         )

@@ -6,7 +6,7 @@ from torch.optim import Adam, Optimizer
 
 from pyrovae.networks import Builder, Network
 from pyrovae.objectives.checks import check_number, check_policy
-from pyrovae.objectives.objective import Measurement, Objective, Parameters
+from pyrovae.objectives.objective import Measurement, Objective, Parameters, elbo_split
 from pyrovae.objectives.opponents import fixed, required, unseen
 from pyrovae.objectives.telling import SIZES, discriminator, told_apart
 from pyrovae.objectives.terms import Policy, Terms, particle_mean
@@ -77,14 +77,11 @@ class FactorVAE(Objective):
         correlation = particle_mean(fixed(judge, z).squeeze(-1))
         told = told_apart(judge, z, permuted(z.detach()))
         bound = reconstruction - kl - self.gamma * correlation
-        means = reconstruction.detach().mean(), kl.detach().mean()
         return Measurement(
             bound=bound - unseen(particle_mean(told.loss)),
             logged={
                 "loss": -bound.detach().mean(),
-                "elbo": means[0] - means[1],
-                "reconstruction": means[0],
-                "kl": means[1],
+                **elbo_split(reconstruction, kl),
                 "total_correlation": correlation.detach().mean(),
                 "discriminator_loss": told.loss.detach().mean(),
                 "discriminator_accuracy": told.accuracy,

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from pyrovae.objectives.checks import check_number, check_policy
-from pyrovae.objectives.objective import Measurement, Objective, Parameters
+from pyrovae.objectives.objective import Measurement, Objective, Parameters, elbo_split
 from pyrovae.objectives.opponents import required, unseen
 from pyrovae.objectives.terms import Policy, Terms, particle_mean
 
@@ -91,14 +91,11 @@ class GECO(Objective):
         else:
             bound = -kl - multiplier * constraint
         driven = _within(logarithm, constraint).detach() * logarithm
-        means = reconstruction.detach().mean(), kl.detach().mean()
         return Measurement(
             bound=bound + unseen(driven),
             logged={
                 "loss": -bound.detach().mean(),
-                "elbo": means[0] - means[1],
-                "reconstruction": means[0],
-                "kl": means[1],
+                **elbo_split(reconstruction, kl),
                 "constraint": constraint.detach().mean(),
                 "multiplier": multiplier,
             },

@@ -39,6 +39,12 @@ class Measurement:
     logged: Mapping[str, Tensor]
 
 
+def elbo_split(reconstruction: Tensor, kl: Tensor) -> dict[str, Tensor]:
+    """Return the ELBO with its split, as means without gradient, to be logged."""
+    gain, loss = reconstruction.detach().mean(), kl.detach().mean()
+    return {"elbo": gain - loss, "reconstruction": gain, "kl": loss}
+
+
 class Objective(Declared, pyro.infer.ELBO, ABC):
     """A bound on the evidence, as a short function of the terms record.
 
