@@ -610,7 +610,10 @@ def test_a_batch_of_one_and_of_none() -> None:
         (lambda: FactorVAE(gamma=-1), "gamma to be a finite number of at least 0; got -1"),
         (lambda: FactorVAE(lr=float("nan")), "lr to be a finite number"),
         (lambda: FactorVAE(kl="exact"), "kl to be 'auto', 'analytic' or 'sampled'; got 'exact'"),
-        (lambda: Adversarial(weight="1"), "weight to be a finite number of at least 0; got '1'"),
+        (
+            lambda: Adversarial(weight="1"),
+            "weight to be a finite number of at least 0, or a schedule",
+        ),
         (lambda: Adversarial(particles=0), "particles to be a positive integer"),
         (lambda: GECO(), "target, the .* in nats per datum; got none: .* ELBO"),
         (lambda: GECO(target=float("inf")), "target to be a finite number; got inf"),

@@ -477,7 +477,9 @@ def test_a_point_is_trained_as_an_autoencoder(float64: torch.dtype) -> None:
 def test_what_needs_a_density_refuses_a_point(prior: str) -> None:
     vae = small_vae(prior, "Deterministic")
     x = data_for(vae)
-    refused = r"site 'z': the guide gives a point.* no density.*Wasserstein\(\).*MeanFieldNormal\(\)"
+    refused = (
+        r"site 'z': the guide gives a point.* no density.*Wasserstein\(\).*MeanFieldNormal\(\)"
+    )
     for objective in (ELBO(), ELBO(beta=0.1), ELBO(beta=Ramp(steps=3)), IWAE(particles=2)):
         with pytest.raises(ValueError, match=refused):
             objective(vae.model, vae.guide)(x)

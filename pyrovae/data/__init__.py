@@ -14,7 +14,7 @@ from pyrovae.data.image_folder import ImageFolder
 from pyrovae.data.mapped import MappedData
 from pyrovae.data.mnist import MNIST, FashionMNIST
 from pyrovae.data.shorthand import NAMES, load, source_for
-from pyrovae.data.source import Source, Splits, Suggestion
+from pyrovae.data.source import LabelForm, Source, Splits, Suggestion
 from pyrovae.data.sparse import SparseData
 from pyrovae.data.sparse_counts import SparseCounts
 from pyrovae.data.table import Table
@@ -37,6 +37,7 @@ __all__ = [
     "Hidden",
     "HiddenData",
     "ImageFolder",
+    "LabelForm",
     "MappedData",
     "Source",
     "SparseCounts",

@@ -6,6 +6,7 @@ import torch
 
 from pyrovae.data.base import Data
 from pyrovae.data.source import (
+    LabelForm,
     Source,
     Splits,
     Suggestion,
@@ -17,6 +18,7 @@ from pyrovae.data.source import (
 from pyrovae.data.tensors import TensorData
 
 _LEVELS = 16
+_CLASSES = 10
 
 
 @final
@@ -61,6 +63,10 @@ class Digits(Source):
     @property
     def total_count(self) -> int | None:
         return _LEVELS
+
+    @property
+    def label_form(self) -> LabelForm:
+        return LabelForm(levels=_CLASSES)
 
     @property
     def suggestion(self) -> Suggestion:

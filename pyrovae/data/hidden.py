@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pyrovae.data.base import Data, Epoch
 from pyrovae.data.digits import Digits
-from pyrovae.data.source import Source, Splits, Suggestion, check_seed
+from pyrovae.data.source import LabelForm, Source, Splits, Suggestion, check_seed
 from pyrovae.data.table_texts import TableForm
 from pyrovae.numeric import is_finite
 
@@ -79,6 +79,10 @@ class Hidden(Source):
     @property
     def classes(self) -> tuple[str, ...]:
         return self.source.classes
+
+    @property
+    def label_form(self) -> LabelForm | None:
+        return self.source.label_form
 
     @property
     def origin(self) -> Source:

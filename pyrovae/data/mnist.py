@@ -9,6 +9,7 @@ from pyrovae.data.binarization import BINARIZE_SEED, Binarization, check_binariz
 from pyrovae.data.image_files import Images, read_images
 from pyrovae.data.levels import byte_levels
 from pyrovae.data.source import (
+    LabelForm,
     Source,
     Splits,
     Suggestion,
@@ -20,6 +21,7 @@ from pyrovae.data.tensors import TensorData
 from pyrovae.data.transforms import Binarize, binarized
 
 _LEVELS = 255
+_CLASSES = 10
 
 
 class _MNISTFormat(Source):
@@ -50,6 +52,10 @@ class _MNISTFormat(Source):
     @property
     def total_count(self) -> int | None:
         return _LEVELS if self.binarize == "none" else None
+
+    @property
+    def label_form(self) -> LabelForm:
+        return LabelForm(levels=_CLASSES)
 
     @property
     def suggestion(self) -> Suggestion:

@@ -39,6 +39,19 @@ class Suggestion:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class LabelForm:
+    """What the label y of a datum is.
+
+    Arguments:
+        shape: the shape of one y, () for a number.
+        levels: how many classes there are, of which y is the number; None where y are real numbers.
+    """
+
+    shape: tuple[int, ...] = ()
+    levels: int | None = None
+
+
 class Source(Declared, ABC):
     """A data set, declared by its constructor call; nothing is read before it is needed."""
 
@@ -66,6 +79,11 @@ class Source(Declared, ABC):
     def classes(self) -> tuple[str, ...]:
         """What the labels 0, 1, ... are called; empty where they have no names."""
         return ()
+
+    @property
+    def label_form(self) -> LabelForm | None:
+        """What the labels are; None where the data have none."""
+        return None
 
     @property
     def origin(self) -> "Source":

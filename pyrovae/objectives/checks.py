@@ -27,7 +27,13 @@ def check_schedule(objective: object, name: str, value: float | Schedule) -> Sch
     Raises:
         ValueError: it is negative or not finite; the message names the objective and the setting.
     """
-    schedule = as_schedule(value)
+    try:
+        schedule = as_schedule(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{type(objective).__name__} expects {name} to be a finite number of at least 0, or a "
+            f"schedule of such numbers; got {value!r}"
+        ) from error
     for end in (schedule.final, getattr(schedule, "start", 0.0)):
         if end < 0.0:
             raise ValueError(
