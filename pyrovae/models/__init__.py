@@ -5,6 +5,7 @@ from pyrovae.models.decoded import Decode, Score, plain
 from pyrovae.models.model import Model
 from pyrovae.models.pair import Pair, Programs
 from pyrovae.models.program import Program, program
+from pyrovae.models.semi_supervised import SemiSupervisedVAE
 from pyrovae.models.vae import VAE
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Program",
     "Programs",
     "Score",
+    "SemiSupervisedVAE",
     "plain",
     "program",
 ]

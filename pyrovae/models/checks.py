@@ -4,7 +4,8 @@ Both are made once, on the distributions themselves: the parts are called with r
 batch of two, and what comes back is compared.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 import torch
@@ -254,7 +255,7 @@ def check_data(vae: Any, batch: Mapping[str, Tensor]) -> None:
         )
     observed = batch.get("observed")
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        raw = torch.zeros(likelihood.head.out_shape(vae.event_shape)).to(vae.decoder_network.offset)
+        raw = torch.zeros(likelihood.head.out_shape(vae.event_shape)).to(_like(vae))
         distribution = likelihood(raw, Context())
         if observed is not None:
             _require_masking(likelihood, raw)
@@ -281,6 +282,12 @@ def check_data(vae: Any, batch: Mapping[str, Tensor]) -> None:
         f"{scorer!r} cannot score x[{', '.join(map(str, row))}] = {shown} "
         f"(support: {in_words(support)}): {scorer.remedy()}"
     )
+
+
+def _like(model: Any) -> Tensor:
+    """Return a tensor of the precision and the device of a model."""
+    tensors: Iterator[Tensor] = chain(model.parameters(), model.buffers())
+    return next(tensor for tensor in tensors if tensor.is_floating_point())
 
 
 def _support_of(likelihood: Any, raw: Tensor) -> Any:

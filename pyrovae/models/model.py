@@ -74,6 +74,14 @@ class Model(Declared, nn.Module, ABC):
         """
         return self.model, self.guide
 
+    def evidence(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return what of a batch log p(x) is given; a model that sums over labels leaves them out.
+
+        Arguments:
+            batch: the batch as the data have it.
+        """
+        return batch
+
     def register(self) -> None:
         """Register the networks of the whole model with Pyro; both programs begin with it."""
         if not is_local(self):
