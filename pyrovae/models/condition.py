@@ -68,6 +68,10 @@ class Condition:
         depth = embedded.dim() - len(self.embedded_shape)
         return embedded.reshape(*embedded.shape[:depth], self.size)
 
+    def beside(self, embedded: Tensor | None) -> Tensor | None:
+        """Return what a network sees with a batch dimension of one more behind the others."""
+        return None if embedded is None else embedded.unsqueeze(-1 - len(self.embedded_shape))
+
     def require(self, y: Tensor | None, rows: int | None = None) -> Tensor:
         """Return y of a batch as it is, or raise where there is none, or one of another shape."""
         if y is None:
@@ -146,7 +150,9 @@ class Condition:
         place = wrong.nonzero()[0].tolist()
         value = y[tuple(place)].item()
         unknown = value == -1 if self.levels is not None else math.isnan(value)
-        cause = ", an unknown label: leave such data out" if unknown else ""
+        cause = ""
+        if unknown:
+            cause = ", an unknown label: leave such data out, or train a SemiSupervisedVAE"
         if self.levels is None and not unknown:
             cause = ", which is not finite"
         at = f"y[{', '.join(map(str, place))}]" if place else "y"

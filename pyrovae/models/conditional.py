@@ -8,24 +8,23 @@ from typing import Any
 import pyro
 import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
-from pyro.poutine.runtime import InferDict
 from torch import Tensor
 
 from pyrovae.context import Context
 from pyrovae.likelihoods import Likelihood
 from pyrovae.memory import memory_advice
-from pyrovae.models.checks import check_data, check_parts, encoder_for
+from pyrovae.models.building import bound_networks
+from pyrovae.models.checks import check_data, check_parts
 from pyrovae.models.condition import Condition
 from pyrovae.models.decoded import Score
 from pyrovae.models.fixed import FixedPrograms, fixed_programs
 from pyrovae.models.inputs import known, require_batch, require_tensor
+from pyrovae.models.labels import infer_of, prior_draws, require_count
 from pyrovae.models.local_bound import local_bound
 from pyrovae.models.model import Model
 from pyrovae.models.preparing import prepare_parts
 from pyrovae.models.program import program
-from pyrovae.models.taking import take_parts
-from pyrovae.networks import Builder, Folded, Network
-from pyrovae.numeric import is_count, limit
+from pyrovae.networks import Builder, Folded, Network, frozen_statistics
 from pyrovae.posteriors import Posterior
 from pyrovae.priors import Prior
 from pyrovae.scopes import evaluation_mode
@@ -79,10 +78,6 @@ class ConditionalVAE(Model):
         torch.Size([2, 1, 8, 8])
     """
 
-    prior: Prior
-    likelihood: Likelihood
-    posterior: Posterior
-
     def __init__(
         self,
         *,
@@ -96,29 +91,25 @@ class ConditionalVAE(Model):
         baseline: Network | Builder | None = None,
     ) -> None:
         super().__init__()
+        self.prior = prior
+        self.likelihood = likelihood
+        self.posterior = posterior
         self.encoder = encoder
         self.decoder = decoder
         self.levels = levels
         self.condition = Condition(type(self).__name__, levels=levels, shape=condition_shape)
         self.condition_shape = self.condition.shape
         self.baseline = baseline
-        beside = self.condition.embedded_shape
-        with memory_advice(lambda: f"building {prior!r} and {likelihood!r}; use smaller networks"):
-            take_parts(self, prior=prior, likelihood=likelihood, posterior=posterior)
-            latent_shape = tuple(prior.event_shape)
-            raw_shape = likelihood.head.out_shape(self.event_shape)
-            network = partial(Folded, condition_shape=beside)
-            self.encoder_network = network(
-                encoder_for(posterior, encoder),
-                self.event_shape,
-                posterior.head.out_shape(latent_shape),
-                owner="the encoder",
-            )
-            self.decoder_network = network(decoder, latent_shape, raw_shape, owner="the decoder")
-            self.baseline_network = None
-            if baseline is not None:
-                self.baseline_network = Folded(baseline, beside, raw_shape, owner="the baseline")
-            check_parts(self, condition=(self.condition.size,))
+        self.encoder_network, self.decoder_network = bound_networks(
+            self, encoder=encoder, decoder=decoder, condition_shape=self.condition.embedded_shape
+        )
+        self.event_shape = tuple(likelihood.event_shape)
+        self.baseline_network = None
+        if baseline is not None:
+            shapes = self.condition.embedded_shape, self.decoder_network.out_shape
+            with memory_advice(lambda: "building the baseline; use a smaller network"):
+                self.baseline_network = Folded(baseline, *shapes, owner="the baseline")
+        check_parts(self, condition=(self.condition.size,))
 
     @program
     def model(
@@ -156,7 +147,7 @@ class ConditionalVAE(Model):
         require_batch(x, self.event_shape)
         context = self._context(self.condition.require(y, len(x)), index=index, observed=observed)
         with pyro.plate("data", len(x)):
-            return pyro.sample("z", self._encoded(x, context), infer=self._infer())
+            return pyro.sample("z", self._encoded(x, context), infer=infer_of(self.posterior))
 
     def fixed(
         self,
@@ -174,7 +165,7 @@ class ConditionalVAE(Model):
         x = self._known(x, observed)
         require_batch(x, self.event_shape)
         context = self._context(self.condition.require(y, len(x)), index=index, observed=observed)
-        p, q, told = self._prior(context), self._encoded(x, context), self._infer()
+        p, q, told = self._prior(context), self._encoded(x, context), infer_of(self.posterior)
         return fixed_programs(
             x, p=p, q=q, decode=self._decode, context=context, infer=told, score=score
         )
@@ -214,34 +205,33 @@ class ConditionalVAE(Model):
             ValueError: n is not a count, or y is missing, of another shape, or out of range.
             MemoryError: so many do not fit into memory.
         """
-        if not is_count(n, least=0):
-            raise ValueError(f"sample expects n to be a whole number of draws{limit(n)}; got {n!r}")
         if y is None and self.levels is not None:
-            y = torch.arange(n) % self.levels
+            y = torch.arange(require_count(n)) % self.levels
         with evaluation_mode(self), memory_advice(lambda: f"drawing {n} data; draw fewer at once"):
-            context = self._asked(y, (n,))
-            p = self._prior(context)
-            z = p.sample(() if p.batch_shape else (max(n, 1),))[:n]  # a mixture cannot draw none
+            context = self._asked(y, (require_count(n),))
+            z = prior_draws(self._prior(context), max(n, 1))[:n]  # a mixture cannot draw none
             x_given_z = self._decode(z, context)
             return self.likelihood.typical(x_given_z) if mean else x_given_z.sample()
 
     def reconstruct(self, x: Tensor, *, y: Any, observed: Tensor | None = None) -> Tensor:
         """Return `E[x | z, y]` at one draw z ~ q(z | x, y) for each datum, of the shape of x."""
-        return self.translate(x, y=y, to=y, observed=observed)
+        return self.translate(x, y=y, source=y, observed=observed)
 
     @torch.no_grad()
-    def translate(self, x: Tensor, *, y: Any, to: Any, observed: Tensor | None = None) -> Tensor:
-        """Return data with the z of others under another y, `E[x | z, to]` at z ~ q(z | x, y).
+    def translate(
+        self, x: Tensor, *, y: Any, source: Any, observed: Tensor | None = None
+    ) -> Tensor:
+        """Return each datum with another y in its own style: its z, decoded under y.
 
         Arguments:
             x: the data, of shape `[*batch, *event_shape]`.
-            y: what they are given, one for all or one for each datum.
-            to: what they shall be given instead, likewise.
+            y: the new one, for all or for each datum.
+            source: the y that x have, likewise.
             observed: which entries of x are known.
         """
         with evaluation_mode(self):
-            z = self.encode(x, y=y, observed=observed).sample()
-            return self.likelihood.typical(self.decode(z, y=to))
+            z = self.encode(x, y=source, observed=observed).sample()
+            return self.likelihood.typical(self.decode(z, y=y))
 
     def prepare(self, batch: Mapping[str, Tensor]) -> None:
         """Let the parts, and the baseline before the decoder, start at where the data lie."""
@@ -253,9 +243,11 @@ class ConditionalVAE(Model):
         self.condition.check(batch)
 
     def _prior(self, context: Context) -> TorchDistributionMixin:
-        """Return the prior, which gets y as a vector."""
-        vector = self.condition.vector(context.condition)
-        return self.prior(replace(context, condition=vector, observed=None))
+        """Return the prior, which gets y as a vector, and posteriors of pseudo-inputs given y."""
+        condition = context.condition
+        encode = partial(self._encode_frozen, condition=self.condition.beside(condition))
+        vector = self.condition.vector(condition)
+        return self.prior(Context(condition=vector, index=context.index, encode=encode))
 
     def _decode(self, z: Tensor, context: Context) -> TorchDistributionMixin:
         raw = self.decoder_network(z, condition=context.condition)
@@ -270,17 +262,25 @@ class ConditionalVAE(Model):
             return self._decode(z, context)
 
         bound = local_bound(x, prior=partial(self._prior, context), decode=decode, decoder=self)
-        told = {"observed": context.observed, "condition": context.condition}
-        raw = self.encoder_network(self.likelihood.inputs(x), **told)
+        raw = self._raw(self.likelihood.inputs(x), context)
         return self.posterior(raw, replace(context, bound=bound))
 
-    def _encode_frozen(self, inputs: Tensor) -> TorchDistributionMixin:
-        """Refuse what a prior made of posteriors asks for."""
-        raise ValueError(
-            f"it is made of q(z | x, y) at examples of x, which have no y of their own; choose a "
-            f"prior that is not made of posteriors, such as StandardNormal, GaussianMixture or "
-            f"ConditionalNormal({self.prior.event_shape[0]}, condition={self.condition.size})"
-        )
+    def _encode_frozen(
+        self, inputs: Tensor, condition: Tensor | None = None
+    ) -> TorchDistributionMixin:
+        """Return q(z | u, y) for pseudo-inputs u, which do not move running statistics."""
+        if condition is None:  # to see whether the parts fit
+            condition = inputs.new_zeros(self.condition.embedded_shape)
+        with frozen_statistics(self.encoder_network):
+            context = Context(condition=condition)
+            return self.posterior(self._raw(inputs, context), context)
+
+    def _raw(self, inputs: Tensor, context: Context) -> Tensor:
+        """Return the encoder's output; where there is no encoder it takes no condition either."""
+        takes = self.encoder_network.condition_shape is not None
+        condition = context.condition if takes else None
+        raw: Tensor = self.encoder_network(inputs, observed=context.observed, condition=condition)
+        return raw
 
     def _context(self, y: Tensor, **told: Tensor | None) -> Context:
         """Return what the parts are told, with y as networks see it."""
@@ -291,9 +291,6 @@ class ConditionalVAE(Model):
         """Return the context of a y of the user's for data of a batch shape."""
         given = self.condition.asked(y, self.decoder_network.offset, batch)
         return self._context(given, observed=observed)
-
-    def _infer(self) -> InferDict:
-        return {"enumerate": "parallel"} if self.posterior.enumerated else {}
 
     def _known(self, x: Tensor | None, observed: Tensor | None) -> Any:
         """Return x in the model's precision, with a stand-in where it is not observed."""

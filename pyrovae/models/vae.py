@@ -13,7 +13,8 @@ from torch import Tensor
 from pyrovae.context import Context
 from pyrovae.likelihoods import Likelihood
 from pyrovae.memory import memory_advice
-from pyrovae.models.checks import check_data, check_parts, encoder_for
+from pyrovae.models.building import bound_networks
+from pyrovae.models.checks import check_data, check_parts
 from pyrovae.models.decoded import Score
 from pyrovae.models.fixed import FixedPrograms, fixed_programs
 from pyrovae.models.inputs import known, require_batch, require_tensor
@@ -21,14 +22,11 @@ from pyrovae.models.local_bound import local_bound
 from pyrovae.models.model import Model
 from pyrovae.models.preparing import prepare_parts
 from pyrovae.models.program import program
-from pyrovae.models.taking import take_parts
-from pyrovae.networks import Builder, Folded, Network, frozen_statistics
+from pyrovae.networks import Builder, Network, frozen_statistics
 from pyrovae.numeric import is_count, limit
 from pyrovae.posteriors import Posterior
 from pyrovae.priors import Prior
 from pyrovae.scopes import evaluation_mode
-
-_LESS = "lower the widths of the networks or the sizes of the parts"
 
 
 class VAE(Model):
@@ -70,10 +68,6 @@ class VAE(Model):
         torch.Size([3, 1, 8, 8])
     """
 
-    prior: Prior
-    likelihood: Likelihood
-    posterior: Posterior
-
     def __init__(
         self,
         *,
@@ -84,20 +78,16 @@ class VAE(Model):
         decoder: Network | Builder,
     ) -> None:
         super().__init__()
+        self.prior = prior
+        self.likelihood = likelihood
+        self.posterior = posterior
         self.encoder = encoder
         self.decoder = decoder
-        with memory_advice(lambda: f"building a VAE of {prior!r} for {likelihood!r}; {_LESS}"):
-            take_parts(self, prior=prior, likelihood=likelihood, posterior=posterior)
-            latent_shape = tuple(prior.event_shape)
-            self.encoder_network = Folded(
-                encoder_for(posterior, encoder),
-                self.event_shape,
-                posterior.head.out_shape(latent_shape),
-                owner="the encoder",
-            )
-            raw_shape = likelihood.head.out_shape(self.event_shape)
-            self.decoder_network = Folded(decoder, latent_shape, raw_shape, owner="the decoder")
-            check_parts(self)
+        self.encoder_network, self.decoder_network = bound_networks(
+            self, encoder=encoder, decoder=decoder
+        )
+        self.event_shape = tuple(likelihood.event_shape)
+        check_parts(self)
 
     @program
     def model(
