@@ -4,6 +4,18 @@ from pyrovae.models.decoded import Decode, Score, plain
 from pyrovae.models.model import Model
 from pyrovae.models.pair import Pair, Programs
 from pyrovae.models.program import Program, program
+from pyrovae.models.semi_supervised import SemiSupervisedVAE
 from pyrovae.models.vae import VAE
 
-__all__ = ["VAE", "Decode", "Model", "Pair", "Program", "Programs", "Score", "plain", "program"]
+__all__ = [
+    "VAE",
+    "Decode",
+    "Model",
+    "Pair",
+    "Program",
+    "Programs",
+    "Score",
+    "SemiSupervisedVAE",
+    "plain",
+    "program",
+]

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from pyrovae.models.decoded import Score
 from pyrovae.models.model import Model
-from pyrovae.models.vae import VAE
 
 Programs = Model | tuple[Callable[..., Any], Callable[..., Any]]
 
@@ -66,17 +65,18 @@ class Pair(nn.Module):
 
         Of programs that are not our own that is unknown, and so they come as they are.
         """
-        if isinstance(self.whole, VAE) and self.fixes:
+        if self.whole is not None and self.fixes:
             return self.whole.fixed(**batch, score=score)
         return self.model, self.guide
 
     @property
     def fixes(self) -> bool:
         """Whether `fixed` makes anything beforehand: not where a subclass has its own programs."""
-        if not isinstance(self.whole, VAE):
+        kind: Any = type(self.whole)
+        if self.whole is None or kind.fixed is Model.fixed:
             return False
-        kind = type(self.whole)
-        return kind.model is VAE.model and kind.guide is VAE.guide
+        owner: Any = next(base for base in kind.__mro__ if "fixed" in vars(base))
+        return kind.model is owner.model and kind.guide is owner.guide
 
     def check(self, batch: Mapping[str, Tensor]) -> None:
         """Raise ValueError where one of our models cannot score a batch."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import pyro
@@ -24,15 +23,16 @@ from pyrovae.models.checks import (
 )
 from pyrovae.models.decoded import Decoded, Score
 from pyrovae.models.fitting import bind_posterior
-from pyrovae.models.inputs import require_batch, require_mask, require_shape, require_tensor
+from pyrovae.models.inputs import known, require_batch, require_tensor
+from pyrovae.models.local_bound import local_bound
 from pyrovae.models.model import Model
+from pyrovae.models.preparing import prepare_parts
 from pyrovae.models.program import program
 from pyrovae.networks import Builder, Folded, Network, frozen_statistics
 from pyrovae.numeric import is_count, limit
-from pyrovae.objectives import analytic_kl
 from pyrovae.posteriors import Posterior
 from pyrovae.priors import Prior
-from pyrovae.scopes import evaluation_mode, frozen_tensors
+from pyrovae.scopes import evaluation_mode
 
 _LESS = "lower the widths of the networks or the sizes of the parts"
 
@@ -228,26 +228,12 @@ class VAE(Model):
             z = self.encode(x, observed=observed).sample()
             return self.likelihood.typical(self.decode(z))
 
-    @torch.no_grad()
     def prepare(self, batch: Mapping[str, Tensor]) -> None:
         """Let the parts set their starting values from data, once in the model's life.
 
         What is frozen keeps the values it has.
         """
-        if self.prepared:
-            return
-        x, observed = batch["x"], batch.get("observed")
-        kept = [(tensor, tensor.clone()) for tensor in frozen_tensors(self)]
-        start = self.likelihood.prepare({**batch, "x": self._known(x, observed)})
-        # what stands in for missing entries may be known only now
-        encoded = {**batch, "x": self.likelihood.inputs(self._known(x, observed))}
-        self.prior.prepare(encoded)
-        self.posterior.prepare(encoded)
-        if start is not None:
-            self.decoder_network.offset.copy_(start)
-        for tensor, before in kept:
-            tensor.copy_(before)
-        self.prepared.fill_(True)
+        prepare_parts(self, batch, offset=self.decoder_network.offset)
 
     def check(self, batch: Mapping[str, Tensor]) -> None:
         """Raise ValueError where x has another shape or lies outside the likelihood's support."""
@@ -258,21 +244,12 @@ class VAE(Model):
 
     def _encoded(self, x: Tensor, context: Context) -> TorchDistributionMixin:
         """Return q(z | x), told how to look at the bound of each datum."""
-
-        @lru_cache(1)  # one serves all looks
-        def prior() -> TorchDistributionMixin:
-            return self.prior(Context(index=context.index, encode=self._encode_frozen))
-
-        def bound(q: TorchDistributionMixin) -> Tensor:
-            z = q.rsample()
-            p = prior()
-            with frozen_statistics(self.decoder_network):
-                x_given_z = self._decode(z, context)
-            divergence = analytic_kl(q, p)
-            if divergence is None:
-                divergence = q.log_prob(z) - p.log_prob(z)
-            return x_given_z.log_prob(x) - divergence
-
+        bound = local_bound(
+            x,
+            prior=lambda: self.prior(Context(index=context.index, encode=self._encode_frozen)),
+            decode=lambda z: self._decode(z, context),
+            decoder=self.decoder_network,
+        )
         raw = self.encoder_network(self.likelihood.inputs(x), observed=context.observed)
         return self.posterior(raw, replace(context, bound=bound))
 
@@ -286,9 +263,4 @@ class VAE(Model):
 
     def _known(self, x: Tensor | None, observed: Tensor | None) -> Any:
         """Return x in the model's precision, with a stand-in where it is not observed."""
-        if x is None:
-            return None
-        require_shape(x, self.likelihood)
-        require_mask(observed, x)
-        x = x.to(self.decoder_network.offset.dtype)  # bytes, or doubles, in the model's precision
-        return x if observed is None else torch.where(observed, x, self.likelihood.fill)
+        return known(x, observed, self.likelihood, self.decoder_network.offset.dtype)
