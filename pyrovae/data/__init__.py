@@ -15,6 +15,7 @@ from pyrovae.data.labelled import LabelledData
 from pyrovae.data.labelling import choose_labels
 from pyrovae.data.mapped import MappedData
 from pyrovae.data.mnist import MNIST, FashionMNIST
+from pyrovae.data.quadrants import Quadrants, QuadrantsData
 from pyrovae.data.shift import Shift
 from pyrovae.data.shorthand import NAMES, load, source_for
 from pyrovae.data.source import LabelForm, Source, Splits, Suggestion
@@ -44,6 +45,8 @@ __all__ = [
     "LabelForm",
     "LabelledData",
     "MappedData",
+    "Quadrants",
+    "QuadrantsData",
     "Shift",
     "Source",
     "SparseCounts",

@@ -26,6 +26,7 @@ from pyrovae.distributions.mean_gamma import MeanGamma
 from pyrovae.distributions.negative_binomial import DispersedNegativeBinomial
 from pyrovae.distributions.normal_mixture import DiagonalNormalMixture, mixture
 from pyrovae.distributions.one_hot import OneHot, OneHotCodes, StraightThroughOneHot
+from pyrovae.distributions.partly_known import PartlyKnown
 from pyrovae.distributions.pathwise_mixture import PathwiseNormalMixture
 from pyrovae.distributions.planar import Planar
 from pyrovae.distributions.poisson import LogPoisson
@@ -38,6 +39,7 @@ from pyrovae.distributions.spiked_normal import SpikedNormal
 from pyrovae.distributions.stretched import Stretched
 from pyrovae.distributions.sylvester import Sylvester
 from pyrovae.distributions.von_mises_fisher import VonMisesFisher
+from pyrovae.distributions.weighted import Weighted
 from pyrovae.distributions.zero_inflated import ZeroInflated
 
 __all__ = [
@@ -70,6 +72,7 @@ __all__ = [
     "MeanGamma",
     "OneHot",
     "OneHotCodes",
+    "PartlyKnown",
     "PathwiseNormalMixture",
     "Planar",
     "PowerSpherical",
@@ -82,6 +85,7 @@ __all__ = [
     "Stretched",
     "Sylvester",
     "VonMisesFisher",
+    "Weighted",
     "ZeroInflated",
     "bessel_i",
     "beta_quantile",

@@ -15,9 +15,10 @@ from pyrovae.compiling import (
     why,
 )
 from pyrovae.context import Context
-from pyrovae.models import VAE, Decode, Pair, Score, plain
+from pyrovae.models import Decode, Pair, Score, plain
 
 WORTHWHILE = 5e11  # floating point operations: some 10 s, against about 5 s of compiling
+_TOLD = ("condition", "index", "observed")  # what a decoder is told of each datum
 _MOST = 2  # kinds of parts that are compiled, each at least half as large as the largest before
 
 
@@ -32,11 +33,12 @@ def scoring(pair: Pair, choice: Compile, *, draws: int | None) -> Score | None:
             products, by the decoder's parameters, are worth it.
         draws: how many draws are planned, over all data; None where that is not known.
     """
-    if not isinstance(pair.whole, VAE) or not pair.fixes or choice is False:
+    decoder = getattr(pair.whole, "decoder_network", None)
+    if decoder is None or not pair.fixes or choice is False:
         return None
     if choice == "auto":
-        weights = sum(p.numel() for p in pair.whole.decoder_network.parameters())
-        device = pair.whole.decoder_network.offset.device
+        weights = sum(p.numel() for p in decoder.parameters())
+        device = decoder.offset.device
         if draws is None or device.type != "cpu" or 2.0 * draws * weights < WORTHWHILE:
             return None
     return CompiledScore(says=choice is True)
@@ -58,30 +60,29 @@ class CompiledScore:
 
     def __call__(self, decode: Decode, z: Tensor, x: Tensor, context: Context) -> Tensor:
         """Return log p(x | z) in nats, of shape `[particles, batch]`."""
-        given = [tensor for tensor in (context.index, context.observed) if tensor is not None]
-        key = tuple((tensor.shape, tensor.dtype) for tensor in (z, x, *given))
+        names = [name for name in _TOLD if getattr(context, name) is not None]
+        given = [getattr(context, name) for name in names]
+        shapes = ((tensor.shape, tensor.dtype) for tensor in (z, x, *given))
+        key = (*names, *shapes)
         if key not in self._kernels:
             if len(self._kernels) == _MOST or 2 * len(z) * len(x) < self._rows:
                 return plain(decode, z, x, context)
             self._rows = max(self._rows, len(z) * len(x))
-            self._kernels[key] = self._made(decode, z, x, context)
+            self._kernels[key] = self._made(decode, z, x, dict(zip(names, given, strict=True)))
         kernel = self._kernels[key]
         if kernel is None:
             return plain(decode, z, x, context)
         return kernel(*(tensor.contiguous() for tensor in (z, x, *given)))[0]
 
-    def _made(self, decode: Decode, z: Tensor, x: Tensor, context: Context) -> Kernel | None:
+    def _made(self, decode: Decode, z: Tensor, x: Tensor, told: dict[str, Tensor]) -> Kernel | None:
         with quiet():
             from torch.fx.experimental.proxy_tensor import make_fx  # slow to import
 
         def scored(z: Tensor, x: Tensor, *given: Tensor) -> list[Tensor]:
-            rest = iter(given)
-            index = None if context.index is None else next(rest)
-            observed = None if context.observed is None else next(rest)
-            return [plain(decode, z, x, Context(index=index, observed=observed))]
+            named: dict[str, Any] = dict(zip(told, given, strict=True))
+            return [plain(decode, z, x, Context(**named))]
 
-        tensors = [z, x, *(t for t in (context.index, context.observed) if t is not None)]
-        inputs = [tensor.contiguous() for tensor in tensors]
+        inputs = [tensor.contiguous() for tensor in (z, x, *told.values())]
         try:
             try:
                 with quiet(), torch.random.fork_rng(devices=[]):

@@ -1,9 +1,23 @@
 """Models: pairs of a generative model and its guide, as Pyro programs."""
 
+from pyrovae.models.conditional import ConditionalVAE
 from pyrovae.models.decoded import Decode, Score, plain
 from pyrovae.models.model import Model
 from pyrovae.models.pair import Pair, Programs
 from pyrovae.models.program import Program, program
+from pyrovae.models.semi_supervised import SemiSupervisedVAE
 from pyrovae.models.vae import VAE
 
-__all__ = ["VAE", "Decode", "Model", "Pair", "Program", "Programs", "Score", "plain", "program"]
+__all__ = [
+    "VAE",
+    "ConditionalVAE",
+    "Decode",
+    "Model",
+    "Pair",
+    "Program",
+    "Programs",
+    "Score",
+    "SemiSupervisedVAE",
+    "plain",
+    "program",
+]

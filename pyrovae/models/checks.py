@@ -4,7 +4,8 @@ Both are made once, on the distributions themselves: the parts are called with r
 batch of two, and what comes back is compared.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 import torch
@@ -107,11 +108,15 @@ def encoder_for(posterior: Any, encoder: Network | Builder | None) -> Network | 
     return encoder
 
 
-def check_parts(vae: Any) -> None:
+def check_parts(vae: Any, *, condition: tuple[int, ...] | None = None) -> None:
     """Raise ValueError where prior, posterior, likelihood and networks do not fit one another.
 
     The random state, the training mode and all buffers are left as they were. A model without
     numbers, as in `pyrovae.outline`, has none to check.
+
+    Arguments:
+        vae: the model; its networks that were built for a condition get one of zeros.
+        condition: the shape of the condition that the prior gets, None for none.
     """
     if any(tensor.is_meta for tensor in (*vae.parameters(), *vae.buffers())):
         return
@@ -121,7 +126,7 @@ def check_parts(vae: Any) -> None:
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            _check_latent(vae)
+            _check_latent(vae, condition)
             _check_observed(vae)
     finally:
         for module in training:
@@ -131,8 +136,8 @@ def check_parts(vae: Any) -> None:
                 value.copy_(buffers[name])
 
 
-def _check_latent(vae: Any) -> None:
-    if vae.prior.conditional:
+def _check_latent(vae: Any, condition: tuple[int, ...] | None) -> None:
+    if vae.prior.conditional and condition is None:
         raise ValueError(
             f"prior {vae.prior!r} and posterior {vae.posterior!r} do not fit: the prior is "
             f"p(z | y), and a {type(vae).__name__} has no condition y to give it; choose a prior "
@@ -140,14 +145,14 @@ def _check_latent(vae: Any) -> None:
         )
     raw = _run(vae.encoder_network)
     q = _called(vae.posterior, raw, Context(index=torch.zeros(2, dtype=torch.int64)))
-    p = _prior_of(vae)
+    p = _prior_of(vae, None if condition is None else torch.zeros(2, *condition))
     shape = tuple(vae.prior.event_shape)
     _require_shape(vae.prior, p, batches=[(), (2,)], event_shape=shape)
     _require_shape(vae.posterior, q, batches=[(2,)], event_shape=shape)
     require_fit(vae.prior, p, vae.posterior, q)
 
 
-def _prior_of(vae: Any) -> Distribution:
+def _prior_of(vae: Any, condition: Tensor | None) -> Distribution:
     """Return p(z); an error of a prior made of posteriors names the posterior too."""
     used: list[bool] = []
 
@@ -156,7 +161,7 @@ def _prior_of(vae: Any) -> Distribution:
         return vae._encode_frozen(x)
 
     try:
-        return _called(vae.prior, Context(encode=encode))
+        return _called(vae.prior, Context(encode=encode, condition=condition))
     except ValueError as error:
         if not used:
             raise
@@ -174,6 +179,8 @@ def _check_observed(vae: Any) -> None:
             f"learned (scale='shared'), or a posterior that draws"
         )
     raw = _run(vae.decoder_network)
+    if getattr(vae, "baseline_network", None) is not None:
+        raw = raw + _run(vae.baseline_network)
     p = _called(vae.likelihood, raw, Context())
     _require_shape(vae.likelihood, p, batches=[(2,)], event_shape=vae.event_shape)
 
@@ -181,8 +188,10 @@ def _check_observed(vae: Any) -> None:
 def _run(network: Folded) -> Tensor:
     """Return what a network makes of a batch of two."""
     inputs = torch.zeros(2, *network.in_shape)
+    beside = network.condition_shape
+    condition = None if beside is None else torch.zeros(2, *beside)
     with blamed(f"{network.owner} {network.description} on input of shape {list(inputs.shape)}"):
-        outputs: Tensor = network(inputs)
+        outputs: Tensor = network(inputs, condition=condition)
     return outputs
 
 
@@ -246,7 +255,7 @@ def check_data(vae: Any, batch: Mapping[str, Tensor]) -> None:
         )
     observed = batch.get("observed")
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        raw = torch.zeros(likelihood.head.out_shape(vae.event_shape)).to(vae.decoder_network.offset)
+        raw = torch.zeros(likelihood.head.out_shape(vae.event_shape)).to(_like(vae))
         distribution = likelihood(raw, Context())
         if observed is not None:
             _require_masking(likelihood, raw)
@@ -273,6 +282,12 @@ def check_data(vae: Any, batch: Mapping[str, Tensor]) -> None:
         f"{scorer!r} cannot score x[{', '.join(map(str, row))}] = {shown} "
         f"(support: {in_words(support)}): {scorer.remedy()}"
     )
+
+
+def _like(model: Any) -> Tensor:
+    """Return a tensor of the precision and the device of a model."""
+    tensors: Iterator[Tensor] = chain(model.parameters(), model.buffers())
+    return next(tensor for tensor in tensors if tensor.is_floating_point())
 
 
 def _support_of(likelihood: Any, raw: Tensor) -> Any:

@@ -48,3 +48,24 @@ def require_mask(observed: Tensor | None, x: Tensor) -> None:
             f"observed says of each entry of x whether it is known: expected a boolean tensor "
             f"of shape {list(x.shape)}; got {observed.dtype} of shape {list(observed.shape)}"
         )
+
+
+def known(x: Tensor | None, observed: Tensor | None, likelihood: Any, dtype: torch.dtype) -> Any:
+    """Return x in the model's precision, with a stand-in where it is not observed.
+
+    Arguments:
+        x: the data, of shape `[*batch, *event_shape]`; None stays None.
+        observed: which of its entries are known.
+        likelihood: p(x | z), whose `fill` stands in for missing entries.
+        dtype: the precision of the model; data may be bytes, or doubles.
+
+    Raises:
+        TypeError: x is no tensor.
+        ValueError: x has another shape than the likelihood's, or `observed` another than x.
+    """
+    if x is None:
+        return None
+    require_shape(x, likelihood)
+    require_mask(observed, x)
+    x = x.to(dtype)
+    return x if observed is None else torch.where(observed, x, likelihood.fill)

@@ -1,13 +1,14 @@
 """Model: the base of the pairs of Pyro programs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pyrovae.declared import Declared
+from pyrovae.models.decoded import Score
 from pyrovae.models.program import Scope, program, register
 from pyrovae.objectives import is_local
 
@@ -49,6 +50,37 @@ class Model(Declared, nn.Module, ABC):
     @abstractmethod
     def check(self, batch: Mapping[str, Tensor]) -> None:
         """Raise ValueError where data cannot be scored by the model's likelihood."""
+
+    def fixed(
+        self,
+        x: Tensor,
+        *,
+        y: Tensor | None = None,
+        observed: Tensor | None = None,
+        index: Tensor | None = None,
+        score: Score | None = None,
+    ) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """Return `model` and `guide` for one batch, with what follows from it made beforehand.
+
+        For many runs on the same data and parameters, to score them: both programs take, and
+        ignore, the batch. A model that makes nothing beforehand leaves this method as it is.
+
+        Arguments:
+            x: the data, of shape `[batch, *event_shape]`.
+            y: their labels.
+            observed: which entries of x are known.
+            index: which datum each row is.
+            score: scores a part of the draws, by default as it is.
+        """
+        return self.model, self.guide
+
+    def evidence(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return what of a batch log p(x) is given; a model that sums over labels leaves them out.
+
+        Arguments:
+            batch: the batch as the data have it.
+        """
+        return batch
 
     def register(self) -> None:
         """Register the networks of the whole model with Pyro; both programs begin with it."""

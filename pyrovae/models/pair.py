@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pyrovae.models.decoded import Score
 from pyrovae.models.model import Model
-from pyrovae.models.vae import VAE
+from pyrovae.models.program import Program
 
 Programs = Model | tuple[Callable[..., Any], Callable[..., Any]]
 
@@ -59,6 +59,10 @@ class Pair(nn.Module):
         named = {key: batch[key] for key in batch if key in model and key in guide}
         return ((), named) if "x" in named else ((batch["x"],), named)
 
+    def evidence(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what of a batch log p(x) is given: all of it, but for what a model sums over."""
+        return dict(batch if self.whole is None else self.whole.evidence(batch))
+
     def fixed(
         self, batch: Mapping[str, Any], *, score: Score | None = None
     ) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -66,17 +70,18 @@ class Pair(nn.Module):
 
         Of programs that are not our own that is unknown, and so they come as they are.
         """
-        if isinstance(self.whole, VAE) and self.fixes:
+        if self.whole is not None and self.fixes:
             return self.whole.fixed(**batch, score=score)
         return self.model, self.guide
 
     @property
     def fixes(self) -> bool:
         """Whether `fixed` makes anything beforehand: not where a subclass has its own programs."""
-        if not isinstance(self.whole, VAE):
+        kind: Any = type(self.whole)
+        if self.whole is None or kind.fixed is Model.fixed:
             return False
-        kind = type(self.whole)
-        return kind.model is VAE.model and kind.guide is VAE.guide
+        owner: Any = next(base for base in kind.__mro__ if "fixed" in vars(base))
+        return kind.model is owner.model and kind.guide is owner.guide
 
     def check(self, batch: Mapping[str, Tensor]) -> None:
         """Raise ValueError where one of our models cannot score a batch."""
@@ -96,7 +101,9 @@ class Pair(nn.Module):
 
 def _parameters(program: Callable[..., Any]) -> list[str]:
     """Return the names of a program's parameters that can be given by name."""
-    function = program.forward if isinstance(program, nn.Module) else program
+    function: Any = program.forward if isinstance(program, nn.Module) else program
+    if isinstance(program, Program):  # a view, which takes what its method takes
+        function = vars(program.owner)[program.name].function
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):

@@ -1,8 +1,7 @@
 """The variational autoencoder."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import pyro
@@ -14,27 +13,20 @@ from torch import Tensor
 from pyrovae.context import Context
 from pyrovae.likelihoods import Likelihood
 from pyrovae.memory import memory_advice
-from pyrovae.models.checks import (
-    check_data,
-    check_parts,
-    claim,
-    encoder_for,
-    require_attributes,
-    require_part,
-)
-from pyrovae.models.decoded import Decoded, Score
-from pyrovae.models.fitting import bind_posterior
-from pyrovae.models.inputs import require_batch, require_mask, require_shape, require_tensor
+from pyrovae.models.building import bound_networks
+from pyrovae.models.checks import check_data, check_parts
+from pyrovae.models.decoded import Score
+from pyrovae.models.fixed import FixedPrograms, fixed_programs
+from pyrovae.models.inputs import known, require_batch, require_tensor
+from pyrovae.models.local_bound import local_bound
 from pyrovae.models.model import Model
+from pyrovae.models.preparing import prepare_parts
 from pyrovae.models.program import program
-from pyrovae.networks import Builder, Folded, Network, frozen_statistics
+from pyrovae.networks import Builder, Network, frozen_statistics
 from pyrovae.numeric import is_count, limit
-from pyrovae.objectives import analytic_kl
 from pyrovae.posteriors import Posterior
 from pyrovae.priors import Prior
-from pyrovae.scopes import evaluation_mode, frozen_tensors
-
-_LESS = "lower the widths of the networks or the sizes of the parts"
+from pyrovae.scopes import evaluation_mode
 
 
 class VAE(Model):
@@ -86,34 +78,16 @@ class VAE(Model):
         decoder: Network | Builder,
     ) -> None:
         super().__init__()
-        self.prior = require_part("prior", prior, Prior)
-        self.likelihood = require_part("likelihood", likelihood, Likelihood)
-        self.posterior = require_part("posterior", posterior, Posterior)
+        self.prior = prior
+        self.likelihood = likelihood
+        self.posterior = posterior
         self.encoder = encoder
         self.decoder = decoder
-        require_attributes(prior, "event_shape")
-        require_attributes(likelihood, "event_shape", "head")
-        require_attributes(posterior, "head")
+        self.encoder_network, self.decoder_network = bound_networks(
+            self, encoder=encoder, decoder=decoder
+        )
         self.event_shape = tuple(likelihood.event_shape)
-        latent_shape = tuple(prior.event_shape)
-        for part in (prior, likelihood, posterior):
-            claim(part, latent_shape, self.event_shape)
-        posterior.event_shape = latent_shape
-        encoded, decoded = posterior.head, likelihood.head
-        with memory_advice(lambda: f"building a VAE of {prior!r} for {likelihood!r}; {_LESS}"):
-            prior.bind(self.event_shape)
-            bind_posterior(prior, posterior, self.event_shape)
-            likelihood.bind(latent_shape)
-            self.encoder_network = Folded(
-                encoder_for(posterior, encoder),
-                self.event_shape,
-                encoded.out_shape(latent_shape),
-                owner="the encoder",
-            )
-            self.decoder_network = Folded(
-                decoder, latent_shape, decoded.out_shape(self.event_shape), owner="the decoder"
-            )
-            check_parts(self)
+        check_parts(self)
 
     @program
     def model(
@@ -161,7 +135,7 @@ class VAE(Model):
         observed: Tensor | None = None,
         index: Tensor | None = None,
         score: Score | None = None,
-    ) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+    ) -> FixedPrograms:
         """Return `model` and `guide` for one batch, with p(z) and q(z | x) computed beforehand.
 
         For many runs on the same data and parameters, to score them: each draws anew, none encodes
@@ -174,20 +148,9 @@ class VAE(Model):
         context = Context(index=index, observed=observed)
         q = self._encoded(x, context)
 
-        def model(**batch: Tensor) -> Tensor:
-            with pyro.plate("data", len(x)):
-                z = pyro.sample("z", p)
-                several = z.dim() == 2 + len(self.prior.event_shape)  # in a plate of particles
-                several = several and not self.posterior.enumerated
-                if several:
-                    return pyro.sample("x", Decoded(self._decode, z, context, score=score), obs=x)
-                return pyro.sample("x", self._decode(z, context), obs=x)
-
-        def guide(**batch: Tensor) -> Tensor:
-            with pyro.plate("data", len(x)):
-                return pyro.sample("z", q, infer=self._infer())
-
-        return model, guide
+        return fixed_programs(
+            x, p=p, q=q, decode=self._decode, context=context, infer=self._infer(), score=score
+        )
 
     def encode(self, x: Tensor, *, observed: Tensor | None = None) -> TorchDistributionMixin:
         """Return q(z | x), of batch shape `[*batch]` for x of shape `[*batch, *event_shape]`."""
@@ -228,26 +191,12 @@ class VAE(Model):
             z = self.encode(x, observed=observed).sample()
             return self.likelihood.typical(self.decode(z))
 
-    @torch.no_grad()
     def prepare(self, batch: Mapping[str, Tensor]) -> None:
         """Let the parts set their starting values from data, once in the model's life.
 
         What is frozen keeps the values it has.
         """
-        if self.prepared:
-            return
-        x, observed = batch["x"], batch.get("observed")
-        kept = [(tensor, tensor.clone()) for tensor in frozen_tensors(self)]
-        start = self.likelihood.prepare({**batch, "x": self._known(x, observed)})
-        # what stands in for missing entries may be known only now
-        encoded = {**batch, "x": self.likelihood.inputs(self._known(x, observed))}
-        self.prior.prepare(encoded)
-        self.posterior.prepare(encoded)
-        if start is not None:
-            self.decoder_network.offset.copy_(start)
-        for tensor, before in kept:
-            tensor.copy_(before)
-        self.prepared.fill_(True)
+        prepare_parts(self, batch, offset=self.decoder_network.offset)
 
     def check(self, batch: Mapping[str, Tensor]) -> None:
         """Raise ValueError where x has another shape or lies outside the likelihood's support."""
@@ -258,21 +207,12 @@ class VAE(Model):
 
     def _encoded(self, x: Tensor, context: Context) -> TorchDistributionMixin:
         """Return q(z | x), told how to look at the bound of each datum."""
-
-        @lru_cache(1)  # one serves all looks
-        def prior() -> TorchDistributionMixin:
-            return self.prior(Context(index=context.index, encode=self._encode_frozen))
-
-        def bound(q: TorchDistributionMixin) -> Tensor:
-            z = q.rsample()
-            p = prior()
-            with frozen_statistics(self.decoder_network):
-                x_given_z = self._decode(z, context)
-            divergence = analytic_kl(q, p)
-            if divergence is None:
-                divergence = q.log_prob(z) - p.log_prob(z)
-            return x_given_z.log_prob(x) - divergence
-
+        bound = local_bound(
+            x,
+            prior=lambda: self.prior(Context(index=context.index, encode=self._encode_frozen)),
+            decode=lambda z: self._decode(z, context),
+            decoder=self.decoder_network,
+        )
         raw = self.encoder_network(self.likelihood.inputs(x), observed=context.observed)
         return self.posterior(raw, replace(context, bound=bound))
 
@@ -286,9 +226,4 @@ class VAE(Model):
 
     def _known(self, x: Tensor | None, observed: Tensor | None) -> Any:
         """Return x in the model's precision, with a stand-in where it is not observed."""
-        if x is None:
-            return None
-        require_shape(x, self.likelihood)
-        require_mask(observed, x)
-        x = x.to(self.decoder_network.offset.dtype)  # bytes, or doubles, in the model's precision
-        return x if observed is None else torch.where(observed, x, self.likelihood.fill)
+        return known(x, observed, self.likelihood, self.decoder_network.offset.dtype)
