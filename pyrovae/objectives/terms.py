@@ -244,8 +244,8 @@ class Terms:
                 raise ValueError(
                     f"site '{site.name}': {family_of(site.guide)} in the guide has no "
                     f"reparameterised draw, so this objective has no gradient for it; use "
-                    f"estimator='score', a reparameterised or relaxed family, or enumerate it with "
-                    f"infer={{'enumerate': 'parallel'}}"
+                    f"estimator='score' or 'mixed', a reparameterised or relaxed family, or enumerate "
+                    f"it with infer={{'enumerate': 'parallel'}}"
                 )
 
 
