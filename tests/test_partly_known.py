@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import pyrovae.models  # noqa: F401  (declares the divergences)
 from pyrovae.distributions import Codes, OneHot, PartlyKnown, StraightThroughOneHot, Weighted
 from pyrovae.objectives import analytic_kl
 
