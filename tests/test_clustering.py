@@ -31,9 +31,7 @@ def test_numbers_by_hand() -> None:
     assert found.classes == (1, 0)
     entropy = -(0.4 * math.log(0.4) + 0.6 * math.log(0.6))
     # p(y=0, c=1) = 0.4, p(y=0, c=0) = 0.2, p(y=1, c=0) = 0.4
-    mutual = (
-        0.4 * math.log(0.4 / 0.24) + 0.2 * math.log(0.2 / 0.36) + 0.4 * math.log(0.4 / 0.24)
-    )
+    mutual = 0.4 * math.log(0.4 / 0.24) + 0.2 * math.log(0.2 / 0.36) + 0.4 * math.log(0.4 / 0.24)
     assert found.nmi == pytest.approx(mutual / entropy)
     # pairs: together in both 1 + 0 + 1 = 2, in each 3 + 1 = 4, of 10; expected 1.6, at most 4
     assert found.ari == pytest.approx((2 - 1.6) / (4 - 1.6))

@@ -212,9 +212,7 @@ class ClusterVAE(Model):
         return self._decode(z, Context())
 
     @torch.no_grad()
-    def sample(
-        self, n: int = 1, *, y: Tensor | float | None = None, mean: bool = False
-    ) -> Tensor:
+    def sample(self, n: int = 1, *, y: Tensor | float | None = None, mean: bool = False) -> Tensor:
         """Draw n data from the model, of shape `[n, *event_shape]`.
 
         Arguments:

@@ -39,8 +39,9 @@ class ELBO(Objective):
             whose draws have no gradient; its baseline is the mean of the datum's other particles,
             and with one particle that of the other data in the batch of one process. "mixed"
             differentiates the draws that have a gradient, and takes the score of the others, such
-            as a class that is drawn. All four are unbiased; "score" and "mixed" only where the bound of a datum hangs on its own draws alone, so not
-            under batch normalisation in the decoder.
+            as a class that is drawn. All four are unbiased; "score" and "mixed" only where the
+            bound of a datum hangs on its own draws alone, so not under batch normalisation in the
+            decoder.
 
     Raises:
         ValueError: an argument is out of range, or two do not go together; or, when it is used, no
