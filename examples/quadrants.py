@@ -67,7 +67,8 @@ def complete(visible: int, given: argparse.Namespace) -> tuple[float, float]:
     train, valid, test = source.load()
     assert test is not None
     if given.test < len(test):
-        test = as_data(next(test.batches(batch_size=given.test)))
+        first = next(test.batches(batch_size=given.test))
+        test = as_data({name: first[name] for name in ("x", "y", "observed")})
     suited = source.suggestion
     made = getattr(likelihoods, suited.likelihood)
     settings: dict[str, Any] = {
