@@ -103,7 +103,8 @@ def _run(cells: Cells, plan: Plan) -> None:
     every = list(plan.cells)
     left = [cell for cell in every if state_of(cells.folder, cell) != "finished"]
     done = len(every) - len(left)
-    with Progress(total=len(every), done=done) as progress, closing(cells.run(left)) as ends:
+    progress = Progress(total=len(every), done=done, jobs=cells.jobs)
+    with progress, closing(cells.run(left)) as ends:
         for cell, ended in ends:
             found = evaluated(run_folder(cells.folder, cell)) if ended.finished else {}
             progress.end(cell, ended, found)

@@ -135,7 +135,8 @@ def _draw_line(
     shift: float,
 ) -> None:
     """Draw one line; a baseline that lacks the setting of the axis is level across it."""
-    style: dict[str, Any] = {"color": COLORS[at % len(COLORS)], "label": _safe(label), "linewidth": 1.2}
+    color = COLORS[at % len(COLORS)]
+    style: dict[str, Any] = {"color": color, "label": _safe(label), "linewidth": 1.2}
     points: list[tuple[float, Mean]] = []
     for row in rows:
         mean = summary.mean(row, key)
@@ -146,7 +147,7 @@ def _draw_line(
             axes.axhline(mean.mean, linestyle="--", **style)
             if mean.half:
                 low, high = mean.mean - mean.half, mean.mean + mean.half
-                axes.axhspan(low, high, color=style["color"], alpha=0.12, linewidth=0)
+                axes.axhspan(low, high, color=color, alpha=0.12, linewidth=0)
             return
         place = next(iter(places.values())) if value is None else places[value.text]
         points.append((place, mean))

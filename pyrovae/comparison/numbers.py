@@ -126,14 +126,22 @@ def shown(found: Mean | None) -> str:
         True
         >>> shown(Mean(0.94321, None, 1))
         '0.9432'
+        >>> shown(Mean(-0.2, 44.0, 2)) == f"0 {PLUS_MINUS} 44"
+        True
     """
     if found is None:
         return NOTHING
     if not found.half:
-        plain = f"{found.mean:.{_decimals(found.mean, _PLAIN)}f}"
+        plain = _fixed(found.mean, _decimals(found.mean, _PLAIN))
         return plain if found.half is None else f"{plain} {PLUS_MINUS} 0"
     digits = _decimals(found.half, 2)
-    return f"{found.mean:.{digits}f} {PLUS_MINUS} {found.half:.{digits}f}"
+    return f"{_fixed(found.mean, digits)} {PLUS_MINUS} {_fixed(found.half, digits)}"
+
+
+def _fixed(number: float, digits: int) -> str:
+    """Return a number with so many digits behind the point, and no minus before a zero."""
+    text = f"{number:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0.0 else text
 
 
 def _decimals(number: float, digits: int) -> int:
