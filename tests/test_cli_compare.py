@@ -121,7 +121,7 @@ def test_a_seed_draws_the_labels_as_well(key: str) -> None:
     assert drawn == ((1, 0) if key == "data.labels_seed" else (5, 5))
 
 
-# -------------------------------------------------------------------------------- cells as processes
+# ------------------------------------------------------------------------------- cells as processes
 
 # What stands for a run: it notes its words and threads, and does what the name of its cell says.
 FAKE = """

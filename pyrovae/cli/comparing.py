@@ -112,9 +112,13 @@ def _run(cells: Cells, plan: Plan) -> None:
 
 def _summary(folder: Path, plan: Plan) -> Summary:
     """Return what has come out so far."""
-    ended = {cell.name: read_ended(folder, cell) for cell in plan.cells}
-    finished = [cell for cell in plan.cells if state_of(folder, cell) == "finished"]
-    numbers = {cell.name: evaluated(run_folder(folder, cell)) for cell in finished}
+    ended, numbers = {}, {}
+    for cell in plan.cells:
+        state, end = state_of(folder, cell), read_ended(folder, cell)
+        if state != "new" or end.failure:  # what failed at once has left no run
+            ended[cell.name] = end
+        if state == "finished":
+            numbers[cell.name] = evaluated(run_folder(folder, cell))
     return summarise(plan, ended, numbers)
 
 
