@@ -1,6 +1,8 @@
 """Models: pairs of a generative model and its guide, as Pyro programs."""
 
 from pyrovae.models.classifier import Classifier
+from pyrovae.models.cluster import ClusterVAE
+from pyrovae.models.conditional import ConditionalVAE
 from pyrovae.models.decoded import Decode, Score, plain
 from pyrovae.models.model import Model
 from pyrovae.models.pair import Pair, Programs
@@ -11,6 +13,8 @@ from pyrovae.models.vae import VAE
 __all__ = [
     "VAE",
     "Classifier",
+    "ClusterVAE",
+    "ConditionalVAE",
     "Decode",
     "Model",
     "Pair",
