@@ -297,12 +297,13 @@ def test_killed_half_way_and_run_again(
     forks: Forks, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     words = ["compare", "--vary", "model.prior.dim=1,2", "--seeds", "1", *SMALL]
-    words += ["--jobs", str(min(2, cores())), "--out", str(tmp_path / "C")]
+    words += ["--out", str(tmp_path / "C")]
     process = forks.begin(*words)
-    wait_for(lambda: process.poll() is not None or any(Path().glob("C/cells/*/config.yaml")))
+    wait_for(lambda: process.poll() is not None or any(Path().glob("C/cells/*/checkpoint/0*")))
     process.send_signal(signal.SIGKILL)
     process.finish(timeout=60)
     assert not Path("C/comparison.md").exists()
+    words += ["--jobs", str(min(2, cores()))]
     assert main(words) == 0  # it waits until what was left behind has stopped
     said = capfd.readouterr().out
     assert "[2/2] dim=" in said
@@ -322,6 +323,7 @@ def test_killed_half_way_and_run_again(
     ]
     logs = [Path(f"C/cells/dim={dim},seed=0.log").read_text() for dim in (1, 2)]
     assert all("test log p(x) = " in log for log in logs)
+    assert "going on from the checkpoint" in logs[0]
     capfd.readouterr()
     weights = [path.stat().st_mtime_ns for path in Path("C").rglob("weights.safetensors")]
     assert main(words) == 0  # nothing is left to do

@@ -44,7 +44,7 @@ from pyrovae.comparison.folder import (
     write_ended,
 )
 from pyrovae.comparison.grid import folder_names
-from pyrovae.comparison.numbers import ordered, shown
+from pyrovae.comparison.numbers import name_of, ordered, shown
 from pyrovae.config import from_tree, to_tree
 from pyrovae.likelihoods import Bernoulli, Categorical
 from pyrovae.models import VAE, Classifier, Model, SemiSupervisedVAE
@@ -419,6 +419,7 @@ def test_numbers_of_an_evaluation(tmp_path: Path) -> None:
         (tmp_path / "evaluation.json").write_text(text)
         with pytest.raises(ValueError, match="cannot be read"):
             evaluated(tmp_path)
+    assert not name_of("accuracy_error").main
     assert ordered(["data", "own", "kl", "accuracy"]) == ["accuracy", "kl", "own", "data"]
 
 

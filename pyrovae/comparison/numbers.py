@@ -55,11 +55,13 @@ NAMES = {
 def name_of(key: str) -> Name:
     """Return how a number is called; one that is not listed is called by its own words.
 
+    The error of a number is no main one.
+
     Example:
         >>> name_of("log_prob").name, name_of("baseline_accuracy").name
         ('log p(x)', 'baseline accuracy')
     """
-    return NAMES.get(key, Name(key.replace("_", " "), main=True))
+    return NAMES.get(key, Name(key.replace("_", " "), main=not key.endswith("_error")))
 
 
 def ordered(keys: Iterable[str]) -> list[str]:
