@@ -302,7 +302,7 @@ def test_killed_half_way_and_run_again(
     wait_for(lambda: process.poll() is not None or any(Path().glob("C/cells/*/checkpoint/0*")))
     process.send_signal(signal.SIGKILL)
     process.finish(timeout=60)
-    assert not Path("C/comparison.md").exists()
+    assert not Path("C/table.md").exists()
     words += ["--jobs", str(min(2, cores()))]
     assert main(words) == 0  # it waits until what was left behind has stopped
     said = capfd.readouterr().out
@@ -311,10 +311,10 @@ def test_killed_half_way_and_run_again(
     assert sorted(os.listdir("C")) == [
         ".lock",
         "cells",
-        "comparison.md",
         "comparison.yaml",
         "figure.png",
         "table.csv",
+        "table.md",
     ]
     lines = Path("C/table.csv").read_text().splitlines()
     assert [line.split(",")[:3] for line in lines[1:]] == [

@@ -27,7 +27,7 @@ from pyrovae.comparison import (
 from pyrovae.comparison.folder import prepare, read_ended, require_same, run_folder, state_of
 from pyrovae.files import make_folder, write_text
 
-DOCUMENT, TABLE, FIGURE = "comparison.md", "table.csv", "figure.png"
+DOCUMENT, TABLE, FIGURE = "table.md", "table.csv", "figure.png"
 FAILED = 1  # a cell has; the others are there
 MOST = 10_000  # runs; more of them are a mistake
 
