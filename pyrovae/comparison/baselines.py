@@ -9,17 +9,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pyrovae.config import arguments, find_class, public_path
-from pyrovae.models import VAE, Model
+from pyrovae.models import VAE, Classifier, Model
 
 CLASSIFIER = "Classifier"
 FEATURES = "M1"
+_CLASSES: dict[str, type[Model]] = {CLASSIFIER: Classifier, FEATURES: VAE}
 MEANING = {
     CLASSIFIER: "the same classifier network, trained on the labels alone",
     FEATURES: "a plain VAE of the same parts, whose latent means feed a classifier",
 }
 
 _MARK = "classifier"  # the argument by which a model is one with such baselines
-_CLASSIFIER_CLASS = "pyrovae.models.Classifier"
 _UNCONDITIONAL = "pyrovae.priors.StandardNormal"  # in place of a p(z | y): without labels no y
 
 
@@ -46,29 +46,21 @@ def concerns(baseline: str, key: str) -> bool:
         True
     """
     room, *rest = key.split(".")
-    return room != "model" or (bool(rest) and rest[0] in arguments(_class(baseline)))
+    return room != "model" or (bool(rest) and rest[0] in arguments(_CLASSES[baseline]))
 
 
 def _models(model: Mapping[str, Any], allow: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return the trees of the models of both baselines."""
     given = model["init_args"]
-    of_labels = _MARK in arguments(find_class(model["class_path"], allow=allow))
-    if not of_labels or model["class_path"] == _CLASSIFIER_CLASS:
+    own = find_class(model["class_path"], allow=allow)
+    if _MARK not in arguments(own) or own is Classifier:
         return {}
     found = {}
-    for name in MEANING:
-        made = _class(name)
+    for name, made in _CLASSES.items():
         kept = {key: given[key] for key in arguments(made) if key in given}
         if name == FEATURES:
             kept = _unconditional(kept, allow)
         found[name] = {"class_path": public_path(made), "init_args": kept}
-    return found
-
-
-def _class(baseline: str) -> type[Model]:
-    if baseline == FEATURES:
-        return VAE
-    found: type[Model] = find_class(_CLASSIFIER_CLASS, expected=Model)
     return found
 
 

@@ -1,5 +1,6 @@
 """Models: pairs of a generative model and its guide, as Pyro programs."""
 
+from pyrovae.models.classifier import Classifier
 from pyrovae.models.cluster import ClusterVAE
 from pyrovae.models.conditional import ConditionalVAE
 from pyrovae.models.decoded import Decode, Score, plain
@@ -11,6 +12,7 @@ from pyrovae.models.vae import VAE
 
 __all__ = [
     "VAE",
+    "Classifier",
     "ClusterVAE",
     "ConditionalVAE",
     "Decode",
