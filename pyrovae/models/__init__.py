@@ -1,5 +1,6 @@
 """Models: pairs of a generative model and its guide, as Pyro programs."""
 
+from pyrovae.models.auxiliary import AuxiliaryVAE
 from pyrovae.models.decoded import Decode, Score, plain
 from pyrovae.models.model import Model
 from pyrovae.models.pair import Pair, Programs
@@ -9,6 +10,7 @@ from pyrovae.models.vae import VAE
 
 __all__ = [
     "VAE",
+    "AuxiliaryVAE",
     "Decode",
     "Model",
     "Pair",
