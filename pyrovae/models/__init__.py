@@ -6,6 +6,7 @@ from pyrovae.models.model import Model
 from pyrovae.models.pair import Pair, Programs
 from pyrovae.models.program import Program, program
 from pyrovae.models.semi_supervised import SemiSupervisedVAE
+from pyrovae.models.stacked import StackedVAE
 from pyrovae.models.vae import VAE
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Programs",
     "Score",
     "SemiSupervisedVAE",
+    "StackedVAE",
     "plain",
     "program",
 ]
