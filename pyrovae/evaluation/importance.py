@@ -206,7 +206,8 @@ class Sampler:
         return next(self.traces(batch, [particles]))
 
     def traces(self, batch: Batch, blocks: Iterable[int]) -> Iterator[Terms]:
-        """Yield the record of each block of draws of a batch."""
+        """Yield the record of each block of draws of a batch, of which labels are summed over."""
+        batch = self.pair.evidence(batch)
         args, kwargs = self.pair.arguments(batch)
         model, guide = self.pair.fixed(batch, score=self.score)
         for particles in blocks:

@@ -1,6 +1,7 @@
 """Models: pairs of a generative model and its guide, as Pyro programs."""
 
 from pyrovae.models.auxiliary import AuxiliaryVAE
+from pyrovae.models.conditional import ConditionalVAE
 from pyrovae.models.decoded import Decode, Score, plain
 from pyrovae.models.model import Model
 from pyrovae.models.pair import Pair, Programs
@@ -12,6 +13,7 @@ from pyrovae.models.vae import VAE
 __all__ = [
     "VAE",
     "AuxiliaryVAE",
+    "ConditionalVAE",
     "Decode",
     "Model",
     "Pair",

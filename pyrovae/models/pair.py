@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from pyrovae.models.decoded import Score
 from pyrovae.models.model import Model
+from pyrovae.models.program import Program
 
 Programs = Model | tuple[Callable[..., Any], Callable[..., Any]]
 
@@ -58,6 +59,10 @@ class Pair(nn.Module):
         named = {key: batch[key] for key in batch if key in model and key in guide}
         return ((), named) if "x" in named else ((batch["x"],), named)
 
+    def evidence(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what of a batch log p(x) is given: all of it, but for what a model sums over."""
+        return dict(batch if self.whole is None else self.whole.evidence(batch))
+
     def fixed(
         self, batch: Mapping[str, Any], *, score: Score | None = None
     ) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -96,7 +101,9 @@ class Pair(nn.Module):
 
 def _parameters(program: Callable[..., Any]) -> list[str]:
     """Return the names of a program's parameters that can be given by name."""
-    function = program.forward if isinstance(program, nn.Module) else program
+    function: Any = program.forward if isinstance(program, nn.Module) else program
+    if isinstance(program, Program):  # a view, which takes what its method takes
+        function = vars(program.owner)[program.name].function
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
