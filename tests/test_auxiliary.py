@@ -221,7 +221,7 @@ def test_importance_bounds_refuse_an_enumerated_y_and_take_a_relaxed_one(skip: b
 
 @SKIP
 def test_classification_averages_over_the_variable(skip: bool) -> None:
-    """Five thousand draws against a grid would need four dimensions; a of one has it exactly."""
+    """The mean over draws is that over the nodes of Gauss and Hermite, where a is a number."""
     model, x = small(skip=skip, auxiliary_dim=1), data()
     q_a = normal(model.auxiliary.encoder_network(x))
     nodes, weights = torch.as_tensor(_gauss_hermite(60))
@@ -319,7 +319,8 @@ def test_real_targets_images_and_missing_entries(skip: bool) -> None:
 def test_a_prior_of_pseudo_inputs(tmp_path: Path) -> None:
     model, x = small(prior=VampPrior(DIM, components=4)), data(12)
     y = torch.arange(12) % 4 - 1
-    history = pyrovae.fit(model, {"x": x, "y": y}, epochs=1, seed=0, progress=False)
+    told: Any = {"epochs": 1, "batch_size": 6, "seed": 0, "progress": False}
+    history = pyrovae.fit(model, {"x": x, "y": y}, **told)
     assert math.isfinite(history["train/loss"][-1])
     assert model.sample(3, y=1).shape == (3, PIXELS)
 

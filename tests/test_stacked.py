@@ -176,6 +176,13 @@ def test_log_prob_is_that_of_the_first_model_where_the_top_is_its_prior() -> Non
     with torch.no_grad():
         for parameter in model.top.parameters():
             parameter.zero_()
+        for parameter in model.features.encoder_network.parameters():
+            parameter.mul_(0.1)  # a proposal near p(f), for weights that vary little
+        spread = torch.tensor([[-1.0], [1.0]]).expand(2, FEATURES)  # of mean 0 and variance 1
+        start = model.top.likelihood.prepare({"x": spread})
+        assert start is not None
+        model.top.decoder_network.offset.copy_(start)
+        model.top.encoder_network.offset.zero_()
     there = log_prob(model.features, x, samples=20_000)
     here = log_prob(model, x, samples=20_000)
     # log-weights vary by some 0.7 here, so each estimate has an error of 0.01: five of both
@@ -196,7 +203,7 @@ def test_two_stages_save_and_verbs(tmp_path: Path) -> None:
     torch.manual_seed(0)
     x, y = data(20), torch.arange(20) % 4 - 1
     below = first()
-    pyrovae.fit(below, x, epochs=1, seed=0, progress=False)
+    pyrovae.fit(below, x, epochs=1, batch_size=10, seed=0, progress=False)
     model = small(features=below)
     frozen = {name: value.clone() for name, value in below.state_dict().items()}
     batch = {"x": x, "y": y}
@@ -254,7 +261,7 @@ def test_plain_pyro() -> None:
 def test_missing_entries_and_a_prior_of_pseudo_inputs() -> None:
     model, x = small(prior=VampPrior(DIM, components=3)), data(12)
     batch = {"x": x, "y": torch.arange(12) % 4 - 1, "observed": torch.rand(12, PIXELS) < 0.7}
-    history = pyrovae.fit(model, batch, epochs=1, seed=0, progress=False)
+    history = pyrovae.fit(model, batch, epochs=1, batch_size=6, seed=0, progress=False)
     assert math.isfinite(history["train/loss"][-1])
 
 
@@ -279,6 +286,6 @@ def test_refusals(changed: dict[str, Any], kind: type[Exception], said: str) -> 
 
 
 def test_features_that_are_codes_are_refused() -> None:
-    below = first(prior=CategoricalPrior(2, levels=3), posterior=CategoricalPosterior())
+    below = first(prior=CategoricalPrior(3), posterior=CategoricalPosterior())
     with pytest.raises(ValueError, match="expects the features to be vectors of numbers"):
         small(features=below)

@@ -41,9 +41,8 @@ class AuxiliaryVAE(Model):
     of that model (SDGM), `a ~ p(a | z, y)` and `x ~ p(x | a, y, z)`. At known labels the classifier
     has the term `label_weight * log q(y | a, x)`, the site "label".
 
-    An enumerated y hangs on the draw of a. Bounds with a logarithm over particles, such as IWAE,
-    refuse that: their mean over y stands outside the logarithm, and the draws of a inside. ELBO of
-    any number of particles takes it, and IWAE a y that is drawn, `inference="relaxed"`.
+    An enumerated y hangs on the draw of a. ELBO takes that; bounds with a logarithm over particles,
+    such as IWAE, whose mean over y stands outside of it, need a y that is drawn, as by "relaxed".
 
     References:
         Maaloe, Sonderby, Sonderby and Winther, 2016, arXiv:1602.05473.
@@ -58,13 +57,14 @@ class AuxiliaryVAE(Model):
         classifier: the network from x and a to the raw numbers of q(y | a, x).
         auxiliary_dim: the dimension of a, whose distributions are diagonal normal ones.
         auxiliary_encoder: the network from x to those of q(a | x), by default as the classifier.
-        auxiliary_decoder: the network from z, y and, without `skip`, x to those of p(a | ...), by
-            default as the classifier, with `skip` as the decoder.
+        auxiliary_decoder: that from z, y and x to those of p(a | z, y, x), by default likewise, or
+            with `skip` from z and y to those of p(a | z, y), by default as the decoder.
         skip: whether x is made of a.
         inference: how an unknown y is inferred, see `SemiSupervisedVAE`.
         temperature: of relaxed draws, from 0.001 to 1000.
         target_prior: whether p(y) is "fixed" or "learned".
-        label_weight: the weight of a known label in the bound, see `SemiSupervisedVAE`.
+        label_weight: the weight of a known label in the bound, likewise.
+        warmup: training steps in which q(y | a, x) of unlabelled rows gets its gradient, likewise.
 
     Raises:
         TypeError: an argument is not such a part.
@@ -102,6 +102,7 @@ class AuxiliaryVAE(Model):
         temperature: float = 0.5,
         target_prior: Literal["fixed", "learned"] = "fixed",
         label_weight: float = 10.0,
+        warmup: int = 0,
     ) -> None:
         super().__init__()
         self.prior, self.likelihood, self.posterior = prior, likelihood, posterior
@@ -110,7 +111,7 @@ class AuxiliaryVAE(Model):
         self.auxiliary_dim, self.skip = dimension_of(self, auxiliary_dim), skip
         self.auxiliary_encoder, self.auxiliary_decoder = auxiliary_encoder, auxiliary_decoder
         self.inference, self.temperature = inference, temperature
-        self.target_prior = target_prior
+        self.target_prior, self.warmup = target_prior, warmup
         self.label_weight = check_weight(self, label_weight)
         self.label = Target(
             self,
@@ -119,6 +120,7 @@ class AuxiliaryVAE(Model):
             inference=inference,
             temperature=temperature,
             prior=target_prior,
+            warmup=warmup,
             beside=(auxiliary_dim,),
         )
         codes = self.label.condition_shape
@@ -290,8 +292,7 @@ class AuxiliaryVAE(Model):
     def _encode_frozen(self, inputs: Tensor, code: Tensor | None = None) -> TorchDistributionMixin:
         """Return q(z | a, u, y) for pseudo-inputs u, at the mean of a; running statistics stay."""
         with frozen_statistics(self.encoder_network), frozen_statistics(self.auxiliary):
-            if code is None:  # to see whether the parts fit
-                code = inputs.new_zeros(self.label.condition_shape)
+            code = inputs.new_zeros(self.label.condition_shape) if code is None else code
             seen = side_by_side(self.auxiliary.posterior(inputs).mean, code)
             return self.posterior(self.encoder_network(inputs, condition=seen), Context())
 

@@ -60,7 +60,8 @@ class StackedVAE(Model):
         inference: how an unknown y is inferred, see `SemiSupervisedVAE`.
         temperature: of relaxed draws, from 0.001 to 1000.
         target_prior: whether p(y) is "fixed" or "learned".
-        label_weight: the weight of a known label in the bound, see `SemiSupervisedVAE`.
+        label_weight: the weight of a known label in the bound, likewise.
+        warmup: training steps in which q(y | f) of unlabelled rows gets its gradient, likewise.
 
     Raises:
         TypeError: an argument is not such a part.
@@ -95,12 +96,14 @@ class StackedVAE(Model):
         temperature: float = 0.5,
         target_prior: Literal["fixed", "learned"] = "fixed",
         label_weight: float = 10.0,
+        warmup: int = 0,
     ) -> None:
         super().__init__()
         self.features = require_part("features", features, VAE).requires_grad_(False)
         self.encoder, self.decoder, self.classifier = encoder, decoder, classifier
         self.inference, self.temperature = inference, temperature
-        self.target_prior, self.label_weight = target_prior, label_weight
+        self.target_prior, self.warmup = target_prior, warmup
+        self.label_weight = label_weight
         self.event_shape = features.event_shape
         self.top = SemiSupervisedVAE(
             prior=prior,
@@ -114,6 +117,7 @@ class StackedVAE(Model):
             temperature=temperature,
             target_prior=target_prior,
             label_weight=label_weight,
+            warmup=warmup,
         )
         self.train()
 
