@@ -206,10 +206,10 @@ class Sampler:
         return next(self.traces(batch, [particles]))
 
     def traces(self, batch: Batch, blocks: Iterable[int]) -> Iterator[Terms]:
-        """Yield the record of each block of draws of a batch, of which labels are summed over."""
-        batch = self.pair.evidence(batch)
-        args, kwargs = self.pair.arguments(batch)
-        model, guide = self.pair.fixed(batch, score=self.score)
+        """Yield the record of each block of draws of a batch, with labels summed out."""
+        given = self.pair.evidence(batch)
+        args, kwargs = self.pair.arguments(given)
+        model, guide = self.pair.fixed(given, score=self.score)
         for particles in blocks:
             with LocalParameters(self.pair):
                 terms = trace_terms(model, guide, args, kwargs, particles=particles)

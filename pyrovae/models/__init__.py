@@ -1,6 +1,7 @@
 """Models: pairs of a generative model and its guide, as Pyro programs."""
 
 from pyrovae.models.auxiliary import AuxiliaryVAE
+from pyrovae.models.cluster import ClusterVAE
 from pyrovae.models.conditional import ConditionalVAE
 from pyrovae.models.decoded import Decode, Score, plain
 from pyrovae.models.model import Model
@@ -13,6 +14,7 @@ from pyrovae.models.vae import VAE
 __all__ = [
     "VAE",
     "AuxiliaryVAE",
+    "ClusterVAE",
     "ConditionalVAE",
     "Decode",
     "Model",
