@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
 from pyrovae.data import Data
 from pyrovae.evaluation.importance import Sampler, evaluating
+from pyrovae.evaluation.latents import latent_means, latent_sites, without_label
 from pyrovae.evaluation.memory import rows_within
 from pyrovae.heads import FLOOR
 from pyrovae.models import Model, Pair
@@ -142,14 +142,17 @@ class _Sums:
 
     def add(self, terms: Terms, labels: Tensor | None) -> None:
         """Add the record of a batch."""
-        sites = list(terms.latent.values())
+        sites = latent_sites(self.model, terms)
+        if not sites:
+            raise ValueError(f"a {type(self.model).__name__} has no latent variable z")
         rows = terms.log_weight.shape[-1]
-        means = [_mean(site.guide) for site in sites]
+        means = latent_means(self.model, terms, rows=rows)
         self.is_mean = self.is_mean and all(mean is not None for mean in means)
-        values = [
-            site.value if mean is None else mean for site, mean in zip(sites, means, strict=True)
+        drawn = without_label(self.model, terms).latent.values()
+        flat = [
+            (site.value if mean is None else mean).detach().float().reshape(rows, -1)
+            for site, mean in zip(drawn, means, strict=True)
         ]
-        flat = [value.detach().float().reshape(rows, -1) for value in values]
         self.names = [
             name
             for site, value in zip(sites, flat, strict=True)
@@ -200,13 +203,6 @@ class _Sums:
     @property
     def _likelihood(self) -> Any:
         return getattr(self.model, "likelihood", None)
-
-
-def _mean(distribution: Distribution | None) -> Tensor | None:
-    try:
-        return None if distribution is None else distribution.mean
-    except (NotImplementedError, AttributeError):
-        return None
 
 
 def _names(site: str, dimensions: int) -> list[str]:
