@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         training,
     )
     from pyrovae.evaluation import evaluate, impute, score
-    from pyrovae.models import VAE
+    from pyrovae.models import VAE, ConditionalVAE
     from pyrovae.saving import load, save
     from pyrovae.training import compile, fit
 
@@ -47,6 +47,7 @@ _ROOMS = (
     "training",
 )
 _NAMES = {
+    "ConditionalVAE": "pyrovae.models",
     "VAE": "pyrovae.models",
     "compile": "pyrovae.training",
     "evaluate": "pyrovae.evaluation",
@@ -77,6 +78,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "VAE",
+    "ConditionalVAE",
     "compile",
     "data",
     "distances",

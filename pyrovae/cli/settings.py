@@ -27,6 +27,8 @@ from pyrovae.training.checks import check_settings
 
 LINKED = ("event_shape", "total_count")  # arguments of a likelihood that the data know
 
+_AROUND = ("Hidden", "Quadrants")  # sources around another one
+
 # what stands in a likelihood of likelihoods where none is given
 _NORMAL = {"class_path": "pyrovae.likelihoods.Normal", "init_args": {"scale": "element"}}
 
@@ -125,11 +127,11 @@ def read_settings(flags: Flags, *, allow: Iterable[str] = ()) -> dict[str, Any]:
 def _within(
     values: Sequence[tuple[str, Any]], data: Any, allow: Iterable[str]
 ) -> Iterator[tuple[str, Any]]:
-    """Yield flags, of which a word for the source in `Hidden` is read as one after `--data`."""
-    hidden = isinstance(data, Written) and data.name.rpartition(".")[2] == "Hidden"
+    """Yield flags, of which a word for the source in another is read as one after `--data`."""
+    around = isinstance(data, Written) and data.name.rpartition(".")[2] in _AROUND
     for name, value in values:
         with suppress(UsageError):  # what it should be is said where the tree is checked
-            if hidden and name == "data.source":
+            if around and name == "data.source":
                 yield name, source_tree(value, allow=allow)
                 continue
         yield name, value

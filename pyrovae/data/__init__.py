@@ -13,6 +13,7 @@ from pyrovae.data.hidden import Hidden, HiddenData
 from pyrovae.data.image_folder import ImageFolder
 from pyrovae.data.mapped import MappedData
 from pyrovae.data.mnist import MNIST, FashionMNIST
+from pyrovae.data.quadrants import Quadrants, QuadrantsData
 from pyrovae.data.shorthand import NAMES, load, source_for
 from pyrovae.data.source import LabelForm, Source, Splits, Suggestion
 from pyrovae.data.sparse import SparseData
@@ -39,6 +40,8 @@ __all__ = [
     "ImageFolder",
     "LabelForm",
     "MappedData",
+    "Quadrants",
+    "QuadrantsData",
     "Source",
     "SparseCounts",
     "SparseData",

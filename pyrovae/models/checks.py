@@ -179,6 +179,8 @@ def _check_observed(vae: Any) -> None:
             f"learned (scale='shared'), or a posterior that draws"
         )
     raw = _run(vae.decoder_network)
+    if getattr(vae, "baseline_network", None) is not None:
+        raw = raw + _run(vae.baseline_network)
     p = _called(vae.likelihood, raw, Context())
     _require_shape(vae.likelihood, p, batches=[(2,)], event_shape=vae.event_shape)
 

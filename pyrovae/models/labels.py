@@ -54,6 +54,16 @@ def is_learned(owner: str, target_prior: str) -> bool:
     return target_prior == "learned"
 
 
+def check_warmup(owner: str, warmup: int) -> int:
+    """Return a number of training steps, or raise ValueError where it is none."""
+    if not is_count(warmup, least=0):
+        raise ValueError(
+            f"{owner} expects warmup to be a number of training steps{limit(warmup)}, 0 for none; "
+            f"got {warmup!r}"
+        )
+    return warmup
+
+
 def settled_inference(target: Any, given: Any, inference: Inference | None) -> Inference:
     """Return how an unknown y is inferred, or raise ValueError where it cannot be so.
 

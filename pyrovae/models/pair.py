@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from pyrovae.models.decoded import Score
 from pyrovae.models.model import Model
+from pyrovae.models.program import Program
 
 Programs = Model | tuple[Callable[..., Any], Callable[..., Any]]
 
@@ -100,7 +101,9 @@ class Pair(nn.Module):
 
 def _parameters(program: Callable[..., Any]) -> list[str]:
     """Return the names of a program's parameters that can be given by name."""
-    function = program.forward if isinstance(program, nn.Module) else program
+    function: Any = program.forward if isinstance(program, nn.Module) else program
+    if isinstance(program, Program):  # a view, which takes what its method takes
+        function = vars(program.owner)[program.name].function
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):

@@ -42,10 +42,10 @@ class SemiSupervisedVAE(Model):
     classifier has a term of its own in the bound, `label_weight * log q(y | x)`, the site "label".
     One batch may hold labelled and unlabelled rows.
 
-    An unknown y is summed over exactly where it can be enumerated. Other ways have noise, and cost
-    one run of the networks whatever the number of classes: "relaxed" draws one-hot codes with the
-    gradient of a relaxed draw, which is biased; "score" draws without a gradient, for objectives
-    such as `ELBO(estimator="mixed")`; "reparameterised" is for real numbers y.
+    An unknown y is summed over where it can be enumerated. Other ways draw it, and cost one run of
+    the networks for any number of classes: "relaxed" with the gradient of a relaxed draw, which is
+    biased; "score" without, for objectives such as `ELBO(estimator="score")`; "reparameterised" is
+    for real numbers y.
 
     References:
         Kingma, Rezende, Mohamed and Welling, 2014, arXiv:1406.5298; relaxed: Jang, Gu and Poole,
@@ -61,13 +61,16 @@ class SemiSupervisedVAE(Model):
         target: the likelihood of y, of which p(y) and q(y | x) are instances, such as
             `Categorical((), levels=10)` for classes, or `Normal((), scale="network")`.
         classifier: the network from x to the raw numbers of q(y | x).
-        inference: how an unknown y is inferred, "enumerated", "relaxed", "score" or
-            "reparameterised"; None takes the first of them that the target allows, but "relaxed".
+        inference: how an unknown y is inferred; None takes "enumerated", "reparameterised" or
+            "score", the first of them that the target allows.
         temperature: of relaxed draws, from 0.001 to 1000.
         target_prior: "fixed" keeps p(y) uniform over classes, and at the moments of known labels
             where y are numbers; "learned" trains it.
         label_weight: the weight of a known label in the bound, in nats for each nat; with N data of
             which L have labels, Kingma et al. take `0.1 N / L`.
+        warmup: training steps in which the gradient of the bound into q(y | x) of unlabelled rows
+            rises from zero: with few labels, a decoder that knows nothing yet teaches the
+            classifier clusters that are no classes, and it does not find back.
 
     Raises:
         TypeError: an argument is not such a part.
@@ -102,6 +105,7 @@ class SemiSupervisedVAE(Model):
         temperature: float = 0.5,
         target_prior: Literal["fixed", "learned"] = "fixed",
         label_weight: float = 10.0,
+        warmup: int = 0,
     ) -> None:
         super().__init__()
         self.prior = prior
@@ -115,6 +119,7 @@ class SemiSupervisedVAE(Model):
         self.temperature = temperature
         self.target_prior = target_prior
         self.label_weight = check_weight(self, label_weight)
+        self.warmup = warmup
         self.label = Target(
             self,
             target=target,
@@ -122,6 +127,7 @@ class SemiSupervisedVAE(Model):
             inference=inference,
             temperature=temperature,
             prior=target_prior,
+            warmup=warmup,
         )
         self.encoder_network, self.decoder_network = bound_networks(
             self, encoder=encoder, decoder=decoder, condition_shape=self.label.condition_shape
@@ -187,8 +193,7 @@ class SemiSupervisedVAE(Model):
 
         Arguments:
             x: the data, of shape `[*batch, *event_shape]`.
-            y: their labels, or one for all; where unknown, and for None, what stands for q(y | x):
-                the likeliest class, or the mean.
+            y: their labels, or one for all; where unknown, what stands for q(y | x).
             observed: which entries of x are known.
         """
         shown = self._known(x, observed)
@@ -214,8 +219,7 @@ class SemiSupervisedVAE(Model):
         Arguments:
             n: how many.
             y: their labels, or one for all; None draws them from p(y).
-            mean: return E[x | y, z] at each draw in place of a draw of x; where x are codes, the
-                likeliest one.
+            mean: return E[x | y, z] at each draw in place of a draw of x; of codes the likeliest.
         """
         return sampled(
             self,
@@ -227,10 +231,7 @@ class SemiSupervisedVAE(Model):
         )
 
     def reconstruct(self, x: Tensor, *, y: Label = None, observed: Tensor | None = None) -> Tensor:
-        """Return `E[x | y, z]` at one draw z ~ q(z | x, y) for each datum, of the shape of x.
-
-        An unknown y is what stands for q(y | x).
-        """
+        """Return `E[x | y, z]` at one draw z ~ q(z | x, y) for each datum, of the shape of x."""
         return translated(self, x, y=y, source=y, observed=observed)
 
     def translate(

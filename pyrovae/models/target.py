@@ -19,7 +19,13 @@ from pyrovae.distributions import (
     temperature_of,
 )
 from pyrovae.likelihoods import Likelihood
-from pyrovae.models.labels import Inference, is_learned, require_target, settled_inference
+from pyrovae.models.labels import (
+    Inference,
+    check_warmup,
+    is_learned,
+    require_target,
+    settled_inference,
+)
 from pyrovae.networks import Builder, Folded, Network
 from pyrovae.objectives import analytic_kl, kl_rule
 
@@ -36,6 +42,8 @@ class Target(nn.Module):
         inference: how an unknown y is inferred, None for what suits the target.
         temperature: of relaxed draws.
         prior: whether the raw numbers of p(y) are "fixed" or "learned".
+        warmup: training steps in which the gradient of the bound into q(y | x) of rows without a
+            label rises from zero to its full size; its value stays the same.
 
     Raises:
         TypeError: an argument is no such part.
@@ -43,6 +51,7 @@ class Target(nn.Module):
     """
 
     raw: Tensor
+    passes: Tensor
     likelihood: Likelihood
 
     def __init__(
@@ -54,6 +63,7 @@ class Target(nn.Module):
         inference: Inference | None = None,
         temperature: float = 0.5,
         prior: str = "fixed",
+        warmup: int = 0,
     ) -> None:
         super().__init__()
         owner = type(model).__name__
@@ -61,6 +71,8 @@ class Target(nn.Module):
         object.__setattr__(self, "likelihood", likelihood)  # a module of the model, not of this one
         self.temperature = temperature_of(owner, temperature)
         self.learned = is_learned(owner, prior)
+        self.warmup = check_warmup(owner, warmup)
+        self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
         shape = likelihood.head.out_shape(tuple(likelihood.event_shape))
         if self.learned:
             self.raw = nn.Parameter(torch.zeros(shape))
@@ -94,7 +106,7 @@ class Target(nn.Module):
             raw: the classifier's output.
             y: the labels, or None where none is known.
         """
-        q = self._inferred(self.given(raw))
+        q = self._inferred(self.given(self._warmed(raw)))
         if y is None:
             return q
         value, known = self.known(y)
@@ -235,6 +247,17 @@ class Target(nn.Module):
                 f"{self.likelihood!r} cannot score y[{row}] = {y[row].tolist()}{kinds}; unknown "
                 f"labels are -1, or nan where y are real numbers"
             )
+
+    def _warmed(self, raw: Tensor) -> Tensor:
+        """Return the classifier's output with its gradient of this step.
+
+        Steps are counted here, as batch normalisation counts them, so that it works in any loop.
+        """
+        if self.warmup == 0 or not (self.training and torch.is_grad_enabled()):
+            return raw
+        share = (self.passes / self.warmup).clamp(max=1.0)
+        self.passes.add_(1)
+        return share * raw + (1.0 - share) * raw.detach()
 
     def _inferred(self, given: Any) -> Any:
         """Return the distribution of y, as the site draws it."""

@@ -1,6 +1,6 @@
 """The variational autoencoder."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,28 +13,20 @@ from torch import Tensor
 from pyrovae.context import Context
 from pyrovae.likelihoods import Likelihood
 from pyrovae.memory import memory_advice
-from pyrovae.models.checks import (
-    check_data,
-    check_parts,
-    claim,
-    encoder_for,
-    require_attributes,
-    require_part,
-)
-from pyrovae.models.decoded import Decoded, Score
-from pyrovae.models.fitting import bind_posterior
+from pyrovae.models.building import bound_networks
+from pyrovae.models.checks import check_data, check_parts
+from pyrovae.models.decoded import Score
+from pyrovae.models.fixed import FixedPrograms, fixed_programs
 from pyrovae.models.inputs import known, require_batch, require_tensor
 from pyrovae.models.local_bound import local_bound
 from pyrovae.models.model import Model
 from pyrovae.models.preparing import prepare_parts
 from pyrovae.models.program import program
-from pyrovae.networks import Builder, Folded, Network, frozen_statistics
+from pyrovae.networks import Builder, Network, frozen_statistics
 from pyrovae.numeric import is_count, limit
 from pyrovae.posteriors import Posterior
 from pyrovae.priors import Prior
 from pyrovae.scopes import evaluation_mode
-
-_LESS = "lower the widths of the networks or the sizes of the parts"
 
 
 class VAE(Model):
@@ -86,34 +78,16 @@ class VAE(Model):
         decoder: Network | Builder,
     ) -> None:
         super().__init__()
-        self.prior = require_part("prior", prior, Prior)
-        self.likelihood = require_part("likelihood", likelihood, Likelihood)
-        self.posterior = require_part("posterior", posterior, Posterior)
+        self.prior = prior
+        self.likelihood = likelihood
+        self.posterior = posterior
         self.encoder = encoder
         self.decoder = decoder
-        require_attributes(prior, "event_shape")
-        require_attributes(likelihood, "event_shape", "head")
-        require_attributes(posterior, "head")
+        self.encoder_network, self.decoder_network = bound_networks(
+            self, encoder=encoder, decoder=decoder
+        )
         self.event_shape = tuple(likelihood.event_shape)
-        latent_shape = tuple(prior.event_shape)
-        for part in (prior, likelihood, posterior):
-            claim(part, latent_shape, self.event_shape)
-        posterior.event_shape = latent_shape
-        encoded, decoded = posterior.head, likelihood.head
-        with memory_advice(lambda: f"building a VAE of {prior!r} for {likelihood!r}; {_LESS}"):
-            prior.bind(self.event_shape)
-            bind_posterior(prior, posterior, self.event_shape)
-            likelihood.bind(latent_shape)
-            self.encoder_network = Folded(
-                encoder_for(posterior, encoder),
-                self.event_shape,
-                encoded.out_shape(latent_shape),
-                owner="the encoder",
-            )
-            self.decoder_network = Folded(
-                decoder, latent_shape, decoded.out_shape(self.event_shape), owner="the decoder"
-            )
-            check_parts(self)
+        check_parts(self)
 
     @program
     def model(
@@ -161,7 +135,7 @@ class VAE(Model):
         observed: Tensor | None = None,
         index: Tensor | None = None,
         score: Score | None = None,
-    ) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+    ) -> FixedPrograms:
         """Return `model` and `guide` for one batch, with p(z) and q(z | x) computed beforehand.
 
         For many runs on the same data and parameters, to score them: each draws anew, none encodes
@@ -174,20 +148,9 @@ class VAE(Model):
         context = Context(index=index, observed=observed)
         q = self._encoded(x, context)
 
-        def model(**batch: Tensor) -> Tensor:
-            with pyro.plate("data", len(x)):
-                z = pyro.sample("z", p)
-                several = z.dim() == 2 + len(self.prior.event_shape)  # in a plate of particles
-                several = several and not self.posterior.enumerated
-                if several:
-                    return pyro.sample("x", Decoded(self._decode, z, context, score=score), obs=x)
-                return pyro.sample("x", self._decode(z, context), obs=x)
-
-        def guide(**batch: Tensor) -> Tensor:
-            with pyro.plate("data", len(x)):
-                return pyro.sample("z", q, infer=self._infer())
-
-        return model, guide
+        return fixed_programs(
+            x, p=p, q=q, decode=self._decode, context=context, infer=self._infer(), score=score
+        )
 
     def encode(self, x: Tensor, *, observed: Tensor | None = None) -> TorchDistributionMixin:
         """Return q(z | x), of batch shape `[*batch]` for x of shape `[*batch, *event_shape]`."""
