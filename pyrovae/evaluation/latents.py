@@ -126,6 +126,6 @@ def _marginal(site: Site, label: Site) -> Site:
 
 def _mixture(fn: Any, label: Any, values: Tensor) -> Any:
     """Return a distribution with the label summed out, itself where it does not hang on it."""
-    if len(fn.batch_shape) < values.dim():
+    if len(fn.batch_shape) < values.dim() - len(label.event_shape):
         return fn
     return LabelMixture(fn, label.log_prob(values))

@@ -1,5 +1,6 @@
 """Models: pairs of a generative model and its guide, as Pyro programs."""
 
+from pyrovae.models.classifier import Classifier
 from pyrovae.models.conditional import ConditionalVAE
 from pyrovae.models.decoded import Decode, Score, plain
 from pyrovae.models.model import Model
@@ -10,6 +11,7 @@ from pyrovae.models.vae import VAE
 
 __all__ = [
     "VAE",
+    "Classifier",
     "ConditionalVAE",
     "Decode",
     "Model",

@@ -148,7 +148,7 @@ class _Sums:
         rows = terms.log_weight.shape[-1]
         means = latent_means(self.model, terms, rows=rows)
         self.is_mean = self.is_mean and all(mean is not None for mean in means)
-        drawn = without_label(self.model, terms).latent.values()
+        drawn = latent_sites(self.model, without_label(self.model, terms))
         flat = [
             (site.value if mean is None else mean).detach().float().reshape(rows, -1)
             for site, mean in zip(drawn, means, strict=True)
