@@ -36,7 +36,8 @@ _OUTLINE = _CONFIG | {"config", "files", "memory", "tensor_files"}
 _SAVING = _OUTLINE | {"outline"}
 _RUN = _SAVING | {"saving", "launched", "compiling", "distances"}
 _REPORT = _RUN | {"training", "evaluation"}
-_CLI = _REPORT | {"report", "parts"}
+_COMPARISON = _REPORT | {"report"}
+_CLI = _COMPARISON | {"comparison", "parts"}
 
 # For each room, or module beside the rooms, the others that it may import.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -69,6 +70,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": _RUN,
     "evaluation": _RUN,
     "report": _REPORT,
+    "comparison": _COMPARISON,
     "cli": _CLI,
     "__main__": _CLI | {"cli"},
 }

@@ -5,6 +5,7 @@ Each has `run(words)`, and each but `train` has `parser()`, from which shells le
 
 VERBS = {
     "train": "train a model, evaluate it on held-out data and keep both in a run folder",
+    "compare": "train every combination of varied settings over several seeds, as one table",
     "evaluate": "estimate log p(x) of a run's model on held-out data",
     "score": "estimate log p(x) of each datum with its error, the least likely first if asked",
     "impute": "fill in the missing entries of data, several times over",

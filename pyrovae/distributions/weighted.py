@@ -15,7 +15,7 @@ class Weighted(TorchDistribution):
         w log p(y)
 
     For terms of a bound that are no part of a joint density, such as that of a classifier. A weight
-    of zero leaves a row out, whatever its value.
+    of zero leaves a row out.
 
     Arguments:
         base_dist: p, of batch shape `[*batch]`.
@@ -24,7 +24,7 @@ class Weighted(TorchDistribution):
     Example:
         >>> import pyro.distributions as dist
         >>> made = Weighted(dist.Normal(torch.zeros(2), 1.0), torch.tensor([2.0, 0.0]))
-        >>> made.log_prob(torch.tensor([0.0, float("nan")]))
+        >>> made.log_prob(torch.tensor([0.0, 7.0]))
         tensor([-1.8379,  0.0000])
     """
 

@@ -59,6 +59,10 @@ class Pair(nn.Module):
         named = {key: batch[key] for key in batch if key in model and key in guide}
         return ((), named) if "x" in named else ((batch["x"],), named)
 
+    def evidence(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what of a batch log p(x) is given: all of it, but for what a model sums over."""
+        return dict(batch if self.whole is None else self.whole.evidence(batch))
+
     def fixed(
         self, batch: Mapping[str, Any], *, score: Score | None = None
     ) -> tuple[Callable[..., Any], Callable[..., Any]]:

@@ -77,6 +77,7 @@ class SemiSupervisedVAE(Model):
         ValueError: the parts do not fit one another; the message names both.
 
     Example:
+        >>> import torch
         >>> from pyrovae.likelihoods import Bernoulli, Categorical
         >>> from pyrovae.networks import MLP
         >>> from pyrovae.posteriors import MeanFieldNormal
