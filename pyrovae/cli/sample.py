@@ -25,6 +25,12 @@ def parser() -> Parser:
         "a table with the columns of the data (default: samples.png, samples.npy or samples.csv "
         "in RUN)",
     )
+    made.add_argument(
+        "--y",
+        metavar="Y",
+        help="the label of all that is drawn, of a model of labels: a class such as 3, or numbers "
+        "with commas between (default: labels are drawn as well)",
+    )
     made.add_argument("--mean", action="store_true", help="E[x | z] instead of a draw of x")
     made.takes_seed()
     made.takes_allow()
@@ -40,6 +46,7 @@ def run(words: Sequence[str]) -> int:
 
     from pyrovae.cli.growing import arrays_to
     from pyrovae.cli.images import grid, in_unit
+    from pyrovae.cli.of_labels import asked_label
     from pyrovae.cli.opening import (
         closed_form,
         form_of,
@@ -63,11 +70,12 @@ def run(words: Sequence[str]) -> int:
     file = output(given.out, default_file(found.folder, "samples", shape, form), suffixes)
     check_picture(file, shape, count=given.n, numbers=".npy")
 
+    label = asked_label(model, given.y)
     unknown = f"--mean: p(x | z) of {part_of(model, 'likelihood')!r} has no mean in closed form"
 
     def drawn(count: int) -> Any:
         with validation(enabled=False), closed_form(unknown):
-            return model.sample(count, mean=given.mean).numpy()
+            return model.sample(count, mean=given.mean, **label).numpy()
 
     rows = rows_at_once(drawn, count=given.n)
     picture, csv = file.suffix.lower() == ".png", file.suffix.lower() == ".csv"

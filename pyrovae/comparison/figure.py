@@ -135,7 +135,11 @@ def _draw_line(
     shift: float,
 ) -> None:
     """Draw one line; a baseline that lacks the setting of the axis is level across it."""
-    style: dict[str, Any] = {"color": COLORS[at % len(COLORS)], "label": _safe(label), "linewidth": 1.2}
+    style: dict[str, Any] = {
+        "color": COLORS[at % len(COLORS)],
+        "label": _safe(label),
+        "linewidth": 1.2,
+    }
     points: list[tuple[float, Mean]] = []
     for row in rows:
         mean = summary.mean(row, key)

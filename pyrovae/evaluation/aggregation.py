@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pyrovae.data import Data, DataLike
 from pyrovae.distances import Energy
-from pyrovae.evaluation.asked import check_count, check_seed, held_out
+from pyrovae.evaluation.asked import check_count, check_seed, held_out, require_density
 from pyrovae.evaluation.decomposition import Surgery
 from pyrovae.evaluation.importance import Batch, device_of, evaluating
 from pyrovae.evaluation.latents import label_alone, without_label
@@ -77,6 +77,7 @@ def surgery(model: Programs, data: DataLike, *, samples: int = 2000, seed: int =
     check_count("samples", samples)
     check_seed(seed)
     pair = Pair(model)
+    require_density(pair)
     split = held_out(data)
     device = device_of(pair)
 

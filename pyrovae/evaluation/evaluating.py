@@ -11,7 +11,7 @@ from torch import Tensor
 from pyrovae.compiling import Compile, check_compile
 from pyrovae.data import DataLike
 from pyrovae.distributions import Joined
-from pyrovae.evaluation.asked import check_count, check_seed, held_out
+from pyrovae.evaluation.asked import check_count, check_seed, held_out, require_density
 from pyrovae.evaluation.importance import Sampler, Weights, device_of, evaluating
 from pyrovae.evaluation.latents import latent_means
 from pyrovae.evaluation.memory import within_memory
@@ -50,6 +50,7 @@ def evaluate(
             cannot be compiled runs as it is.
 
     Raises:
+        TypeError: the model is none of x, such as a `Classifier`.
         ValueError: the number of samples is not positive, the seed is negative, or the data cannot
             be scored.
         MemoryError: not even a small block fits.
@@ -74,6 +75,7 @@ def evaluate(
     check_seed(seed)
     check_compile(compile)
     pair = Pair(model)
+    require_density(pair)
     split = held_out(data)
     device = device_of(pair)
 

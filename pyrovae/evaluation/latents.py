@@ -4,7 +4,9 @@ A label is no latent dimension: what is said of z is its mean over y ~ q(y | x),
 left out of what is counted.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import torch
@@ -74,15 +76,19 @@ def label_alone(model: Any, message: Any) -> dict[str, str]:
     return {"enumerate": "parallel" if values else "sequential"}
 
 
-def posterior(model: Any, batch: dict[str, Tensor]) -> TorchDistributionMixin:
+def posterior(model: Any, batch: Mapping[str, Tensor]) -> TorchDistributionMixin:
     """Return q(z | x), with a latent class y summed out: `sum_y q(y | x) q(z | x, y)`.
 
-    Where y is no class, or the model's `encode` takes none, it is what `encode` returns.
+    Where y is no class, or no latent variable of the model, it is what `encode` returns of x, or of
+    x and y for a model of x given y.
 
     Arguments:
         model: a model with `encode`.
-        batch: x of shape `[batch, *event_shape]`, and `observed` where not all of it is known.
+        batch: x of shape `[batch, *event_shape]`, and what else there is.
     """
+    told = hasattr(model, "classify") or "y" not in signature(model.encode).parameters
+    names = ("x", "observed") if told else ("x", "observed", "y")
+    batch = {name: batch[name] for name in names if name in batch}
     levels = getattr(getattr(model, "label", None), "levels", None)
     if levels is None or not hasattr(model, "classify"):
         plain: TorchDistributionMixin = model.encode(**batch)

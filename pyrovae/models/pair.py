@@ -83,10 +83,6 @@ class Pair(nn.Module):
         owner: Any = next(base for base in kind.__mro__ if "fixed" in vars(base))
         return kind.model is owner.model and kind.guide is owner.guide
 
-    def evidence(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what of a batch log p(x) is given; of programs that are not our own, all of it."""
-        return dict(batch if self.whole is None else self.whole.evidence(batch))
-
     def check(self, batch: Mapping[str, Tensor]) -> None:
         """Raise ValueError where one of our models cannot score a batch."""
         if self.whole is not None:
