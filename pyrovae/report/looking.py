@@ -116,13 +116,18 @@ def drawn(model: Any, n: int, *, seed: int, mean: bool) -> Iterator[Tensor]:
             yield model.sample(min(block, n - first), mean=mean)
 
 
-def decoded(model: Any, z: Tensor) -> Tensor:
-    """Return `E[x | z]` for each row of z, in blocks."""
+def decoded(model: Any, z: Tensor, **given: Any) -> Tensor:
+    """Return `E[x | z]` for each row of z, in blocks, at a given label y where there is one."""
     with torch.no_grad(), evaluating(Pair(model)):
         one = z[:1]
         typical = model.likelihood.typical
-        block = rows_within(lambda rows: typical(model.decode(one.expand(rows, *one.shape[1:]))))
-        return torch.cat([typical(model.decode(part)) for part in z.split(block)])
+
+        def made(part: Tensor) -> Tensor:
+            found: Tensor = typical(model.decode(part, **given))
+            return found
+
+        block = rows_within(lambda rows: made(one.expand(rows, *one.shape[1:])))
+        return torch.cat([made(part) for part in z.split(block)])
 
 
 @dataclass
@@ -159,7 +164,7 @@ class _Sums:
             for name in _names(site.name, value.shape[1])
         ]
         self.places.append(torch.cat(flat, dim=1))
-        if labels is not None:
+        if labels is not None and not labels.is_floating_point():  # classes, to be coloured by
             self.labels.append(labels)
         self._add_kl([terms.kl_per_dimension(site, "auto") for site in sites], rows)
         for site in terms.observed.values():
