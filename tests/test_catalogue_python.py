@@ -146,7 +146,9 @@ DATA: dict[str, Row] = {
     "labels": (
         lambda _: fit({"x": X, "y": torch.zeros(19).long()}), "(19,)", "one row for each datum",
     ),
-    "real labels": (lambda _: fit({"x": X, "y": torch.zeros(20)}), "float32", "y.long()"),
+    "real labels": (
+        lambda _: fit({"x": X, "y": torch.full((20,), float("inf"))}), "infinity in y[0]", "NaN",
+    ),
     "transform": (lambda _: TensorData({"x": X}, transform=3), "got 3", "such as Binarize()"),
     "dataset": (lambda _: DatasetData([1, 2]), "list", "a torch Dataset"),
     "suffix": (lambda _: Arrays("x.txt"), "'x.txt'", ".npy or .npz"),

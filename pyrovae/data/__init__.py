@@ -11,9 +11,12 @@ from pyrovae.data.datasets import DatasetData
 from pyrovae.data.digits import Digits
 from pyrovae.data.hidden import Hidden, HiddenData
 from pyrovae.data.image_folder import ImageFolder
+from pyrovae.data.labelled import LabelledData
+from pyrovae.data.labelling import choose_labels
 from pyrovae.data.mapped import MappedData
 from pyrovae.data.mnist import MNIST, FashionMNIST
 from pyrovae.data.quadrants import Quadrants, QuadrantsData
+from pyrovae.data.shift import Shift
 from pyrovae.data.shorthand import NAMES, load, source_for
 from pyrovae.data.source import LabelForm, Source, Splits, Suggestion
 from pyrovae.data.sparse import SparseData
@@ -23,13 +26,14 @@ from pyrovae.data.table_texts import TableForm
 from pyrovae.data.tensors import TensorData
 from pyrovae.data.torchvision_images import TorchvisionImages
 from pyrovae.data.torchvision_import import torchvision
-from pyrovae.data.transforms import Binarize, ToUnit, Transform, binarized
+from pyrovae.data.transforms import Binarize, Compose, ToUnit, Transform, binarized
 
 __all__ = [
     "MNIST",
     "NAMES",
     "Arrays",
     "Binarize",
+    "Compose",
     "Data",
     "DataLike",
     "DatasetData",
@@ -39,9 +43,11 @@ __all__ = [
     "HiddenData",
     "ImageFolder",
     "LabelForm",
+    "LabelledData",
     "MappedData",
     "Quadrants",
     "QuadrantsData",
+    "Shift",
     "Source",
     "SparseCounts",
     "SparseData",
@@ -55,6 +61,7 @@ __all__ = [
     "Transform",
     "as_data",
     "binarized",
+    "choose_labels",
     "load",
     "source_for",
     "torchvision",

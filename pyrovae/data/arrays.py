@@ -9,13 +9,22 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from pyrovae.data.array_files import SUFFIXES, map_file, read_file, read_shape
+from pyrovae.data.array_files import (
+    SUFFIXES,
+    map_file,
+    names_in,
+    read_arrays,
+    read_file,
+    read_shape,
+)
 from pyrovae.data.base import Data
-from pyrovae.data.checks import as_tensor, checked
+from pyrovae.data.checks import as_tensor, checked, checked_labels
+from pyrovae.data.labelling import check_budget, form_of, within_budget
 from pyrovae.data.levels import LEVELS_REASON, byte_levels
 from pyrovae.data.mapped import MappedData
 from pyrovae.data.pictures import MEMORY
 from pyrovae.data.source import (
+    LabelForm,
     Source,
     Splits,
     Suggestion,
@@ -36,9 +45,10 @@ _CHUNKS = 4  # looked at of a file that is not held in memory
 class Arrays(Source):
     """The data in a `.npy` or `.npz` file; the latter may hold labels and a mask as well.
 
-    In an `.npz` the array `key` is x, of shape `[N, *event_shape]`; arrays called `y` (labels, -1
-    for unlabelled) and `observed` (which entries of x are known) are taken along when present, and
-    others are ignored. Python objects in a file are never unpickled.
+    In an `.npz` the array `key` is x, of shape `[N, *event_shape]`; arrays called `y` (class codes
+    of shape `[N]`, -1 for unknown, or floating numbers `[N, *shape]`, NaN for unknown) and
+    `observed` (which entries of x are known) are taken along when present, and others are ignored.
+    There are as many classes as the largest code says. Python objects are never unpickled.
 
     A `.npy` file of more than 2 GiB stays on the disk and is read row by row, so it may be larger
     than memory: each batch is checked when it is read, and the likelihood is suggested by the first
@@ -50,6 +60,11 @@ class Arrays(Source):
         test: what to test on, in the same way.
         seed: seeds the permutation that splits the data.
         key: which array of an `.npz` is x.
+        labels: how many labels of the training data to keep, equally many of each class; the
+            others, and those of the validation data, become unknown. None keeps all.
+        labels_seed: chooses them.
+        labelled_share: repeats labelled rows a whole number of times, to be about this share of
+            the training rows, and so of a batch; None reads each once.
 
     Raises:
         ValueError: the path has another suffix, or a number is out of range.
@@ -67,15 +82,22 @@ class Arrays(Source):
         test: int | float = 0.1,
         seed: int = 0,
         key: str = "x",
+        labels: int | None = None,
+        labels_seed: int = 0,
+        labelled_share: float | None = None,
     ) -> None:
         self.path = str(path)
         self.valid = valid
         self.test = test
         self.seed = seed
         self.key = key
+        self.labels = labels
+        self.labels_seed = labels_seed
+        self.labelled_share = labelled_share
         check_part(self, "valid", valid, shares=True)
         check_part(self, "test", test, shares=True)
         check_seed(self, seed)
+        check_budget(self)
         if self.path and self._file.suffix.lower() not in SUFFIXES:
             raise ValueError(
                 f"Arrays expects the path of a {' or '.join(SUFFIXES)} file; got {self.path!r}"
@@ -92,6 +114,17 @@ class Arrays(Source):
     def total_count(self) -> int | None:
         found: int | None = self.suggestion.arguments.get("total_count")
         return found
+
+    @property
+    def label_form(self) -> LabelForm | None:
+        file = self._file
+        if self.key == "y" or "y" not in names_in(file):
+            return None
+        y = read_arrays(file, ["y"])["y"]
+        try:
+            return form_of(checked_labels(as_tensor("y", y)))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{self.path}: {error}") from error
 
     @property
     def suggestion(self) -> Suggestion:
@@ -135,7 +168,7 @@ class Arrays(Source):
             taken = {key: value[chosen] for key, value in tensors.items()}
             return TensorData(taken, description=f"{self._file.name}: {name}")
 
-        return cut(rows, part)
+        return within_budget(self, cut(rows, part))
 
     def _load_mapped(self) -> Splits:
         arrays = {"x": map_file(self._file)}
@@ -148,7 +181,7 @@ class Arrays(Source):
         def part(name: str, chosen: Tensor) -> Data:
             return MappedData(arrays, rows=chosen, description=f"{self._file.name}: {name}")
 
-        return cut(rows, part)
+        return within_budget(self, cut(rows, part))
 
     @property
     def _stays_on_disk(self) -> bool:

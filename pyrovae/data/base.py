@@ -1,7 +1,8 @@
 """Data: one split, read in batches.
 
 A batch is a dict of tensors: `x`, always `index` (which datum each row is), and where present `y`
-(labels, -1 for unlabelled) and `observed` (which entries of x are known).
+(labels: class codes with -1 for unknown, or real numbers with NaN for unknown) and `observed`
+(which entries of x are known).
 """
 
 from abc import ABC, abstractmethod
@@ -13,6 +14,8 @@ from torch import Tensor
 
 KEYS = ("x", "y", "observed")
 UNLABELLED = -1
+
+_LOOKED = 256  # rows read in one go for their labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +76,15 @@ class Data(ABC):
     @abstractmethod
     def keys(self) -> tuple[str, ...]:
         """The keys of a batch, "index" last."""
+
+    def labels(self) -> Tensor | None:
+        """Return y of all rows in order, unknown ones included; None without labels.
+
+        Data that do not hold them are read once for it.
+        """
+        if "y" not in self.keys:
+            return None
+        return torch.cat([batch["y"] for batch in self.batches(batch_size=_LOOKED)])
 
     @property
     def sized(self) -> bool:

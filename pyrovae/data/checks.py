@@ -20,12 +20,12 @@ _WIDER = {torch.uint16: torch.int32, torch.uint32: torch.int64}  # torch can har
 def checked(given: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return tensors ready to be read in batches, from tensors or arrays by key.
 
-    What needs no change is not copied. Labels become int64, and entries of x that `observed`
+    What needs no change is not copied. Class codes become int64, and entries of x that `observed`
     declares missing become zero, so that nothing can leak from them.
 
     Arguments:
-        given: "x" of shape `[N, *event_shape]`, and optionally "y" of shape `[N]` and "observed"
-            of the shape of x.
+        given: "x" of shape `[N, *event_shape]`, and optionally "y", class codes of shape `[N]` or
+            real numbers of shape `[N, *shape]`, and "observed" of the shape of x.
 
     Raises:
         TypeError: a value is no numeric tensor or array, or of the wrong kind of number.
@@ -112,13 +112,27 @@ def _from_array(key: str, array: np.ndarray[Any, Any]) -> Tensor:
 
 
 def checked_labels(y: Tensor) -> Tensor:
-    """Return labels as int64 of shape `[N]`, after a look at their kind, shape and range."""
+    """Return labels after a look at their kind, shape and range.
+
+    Class codes, of shape `[N]`, become int64; real numbers of shape `[N, *shape]` keep their dtype.
+
+    Example:
+        >>> checked_labels(torch.tensor([3, -1], dtype=torch.int8))
+        tensor([ 3, -1])
+        >>> checked_labels(torch.tensor([[1.0, float("nan")]]))
+        Traceback (most recent call last):
+        ValueError: y must be known or unknown as a whole in each row; got y[0] with 1 of 2 \
+numbers NaN: an unknown row is NaN throughout, and numbers that may be missing one by one belong \
+into x
+    """
     if y.is_floating_point():
-        raise TypeError(f"y must hold integer labels; got {y.dtype}: convert it with y.long()")
+        _check_reals(y)
+        return y
     if y.dim() != 1:
         raise ValueError(
-            f"y must be one label for each datum, of shape [N]; got {tuple(y.shape)}: "
-            f"one-hot rows become labels by y.argmax(-1)"
+            f"y must be one class code for each datum, of shape [N], or floating numbers of any "
+            f"shape; got {y.dtype} of shape {tuple(y.shape)}: one-hot rows become codes by "
+            f"y.argmax(-1), and numbers to learn are converted by y.float()"
         )
     y = y.to(torch.int64)
     if y.min() < UNLABELLED:
@@ -126,6 +140,29 @@ def checked_labels(y: Tensor) -> Tensor:
             f"y must be labels from 0 on, or {UNLABELLED} for unlabelled; got {int(y.min())}"
         )
     return y
+
+
+def _check_reals(y: Tensor) -> None:
+    """Raise ValueError where a row of real numbers is infinite, or known in part."""
+    rows = y.reshape(len(y), -1)
+    if not rows.shape[1]:
+        raise ValueError(f"y must hold a number for each datum; got shape {tuple(y.shape)}")
+    endless = rows.isinf().any(1)
+    if bool(endless.any()):
+        at = int(endless.nonzero()[0])
+        raise ValueError(
+            f"y must be finite, or NaN where it is unknown; got infinity in y[{at}], and in "
+            f"{int(endless.sum())} of {len(y)} rows: mend them, or make them NaN"
+        )
+    unknown = rows.isnan()
+    partly = unknown.any(1) & ~unknown.all(1)
+    if bool(partly.any()):
+        at = int(partly.nonzero()[0])
+        raise ValueError(
+            f"y must be known or unknown as a whole in each row; got y[{at}] with "
+            f"{int(unknown[at].sum())} of {rows.shape[1]} numbers NaN: an unknown row is NaN "
+            f"throughout, and numbers that may be missing one by one belong into x"
+        )
 
 
 def check_observed(observed: Tensor, x: Tensor) -> None:

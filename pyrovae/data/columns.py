@@ -13,7 +13,7 @@ from pyrovae.spelling import nearest
 
 NUMBERS = ("real", "integer", "positive", "count")
 CODED = ("binary", "ordinal", "category")
-BESIDE = ("constant", "label", "ignore")  # which are no part of x
+BESIDE = ("constant", "label", "target", "ignore")  # which are no part of x
 KINDS = (*NUMBERS, *CODED, *BESIDE)
 MOST_LEVELS = 1000  # of one column; a column of more is an identifier or free text
 MOST_WORDS = 2000  # of all columns and levels together, which a configuration can hold
@@ -36,7 +36,7 @@ class Column:
     @property
     def settled(self) -> bool:
         """Whether it says all that is needed to read a cell."""
-        return bool(self.levels) or self.kind in (*NUMBERS, "ignore")
+        return bool(self.levels) or self.kind in (*NUMBERS, "target", "ignore")
 
     @property
     def declared(self) -> Any:

@@ -122,12 +122,25 @@ class DatasetData(Data):
             for read in itertools.islice(loader, skipped, None):
                 index = torch.arange(first, first + len(read["x"]))
                 first += len(index)
+                self._check_kind(read)
                 batch = {**read, "index": index if epoch.order is None else epoch.order[index]}
                 if epoch.device is not None:
                     batch = {key: value.to(epoch.device) for key, value in batch.items()}
                 yield {**batch, "x": floating(batch["x"])}
         if epoch.order is None and first == 0:
             raise ValueError(self._used_up())
+
+    def _check_kind(self, batch: dict[str, Tensor]) -> None:
+        """Raise ValueError where labels are real numbers here and codes in the first item."""
+        here, first = batch.get("y"), self._first.get("y")
+        if here is None or first is None:
+            return
+        if here.is_floating_point() != first.is_floating_point():
+            raise ValueError(
+                f"all items of {type(self.dataset).__name__} must have labels of one kind; got y "
+                f"of {first.dtype} in the first item and of {here.dtype} later: an unknown class "
+                f"is -1 or None, and an unknown real number NaN"
+            )
 
     def _used_up(self) -> str:
         return (

@@ -5,6 +5,7 @@ from typing import final
 import torch
 
 from pyrovae.data.base import Data
+from pyrovae.data.labelling import check_budget, within_budget
 from pyrovae.data.source import (
     LabelForm,
     Source,
@@ -33,9 +34,15 @@ class Digits(Source):
         valid: how many images to validate on; 0 for none.
         test: how many images to test on; 0 for none.
         seed: seeds the permutation that splits the images.
+        labels: how many labels of the training data to keep, equally many of each class; the
+            others, and those of the validation data, become unknown. None keeps all.
+        labels_seed: chooses them.
+        labelled_share: repeats labelled rows a whole number of times, to be about this share of
+            the training rows, and so of a batch; None reads each once.
 
     Raises:
-        ValueError: a size is negative, or none would be left to train on.
+        ValueError: a size is negative, or none would be left to train on, or a number of labels is
+            out of range.
 
     Example:
         >>> source = Digits(test=397)
@@ -48,13 +55,26 @@ class Digits(Source):
         (1200, 200, 397)
     """
 
-    def __init__(self, *, valid: int = 200, test: int = 400, seed: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        valid: int = 200,
+        test: int = 400,
+        seed: int = 0,
+        labels: int | None = None,
+        labels_seed: int = 0,
+        labelled_share: float | None = None,
+    ) -> None:
         self.valid = valid
         self.test = test
         self.seed = seed
+        self.labels = labels
+        self.labels_seed = labels_seed
+        self.labelled_share = labelled_share
         check_part(self, "valid", valid)
         check_part(self, "test", test)
         check_seed(self, seed)
+        check_budget(self)
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -88,4 +108,4 @@ class Digits(Source):
             said = f"handwritten digits of scikit-learn, grey levels 0..{_LEVELS}: {name}"
             return TensorData({"x": x[chosen], "y": y[chosen]}, description=said)
 
-        return cut(rows, part)
+        return within_budget(self, cut(rows, part))

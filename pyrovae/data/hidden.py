@@ -153,6 +153,9 @@ class HiddenData(Data):
     def sized(self) -> bool:
         return self.data.sized
 
+    def labels(self) -> Tensor | None:
+        return self.data.labels()
+
     def _read(self, epoch: Epoch) -> Iterator[dict[str, Tensor]]:
         for batch in self.data._read(epoch):
             x = batch["x"]

@@ -32,7 +32,10 @@ class _FileAlbum(Album):
         return os.path.join(self.folder, self.files[at])
 
     def item(self, at: int) -> tuple[Image.Image, int | None]:
-        return open_file(self.name(at)), None if self.labels is None else self.labels[at]
+        return open_file(self.name(at)), self.label(at)
+
+    def label(self, at: int) -> int | None:
+        return None if self.labels is None else self.labels[at]
 
 
 @final
@@ -61,6 +64,11 @@ class ImageFolder(ImageSource):
         test: what to test on, in the same way.
         seed: seeds the permutation that splits the images.
         workers: how many processes read images; 0 reads them in this one.
+        labels: how many labels of the training data to keep, equally many of each class; the
+            others, and those of the validation data, become unknown. None keeps all.
+        labels_seed: chooses them.
+        labelled_share: repeats labelled rows a whole number of times, to be about this share of
+            the training rows, and so of a batch; None reads each once.
 
     Raises:
         ValueError: a number or a word is none of what is listed.
@@ -88,6 +96,9 @@ class ImageFolder(ImageSource):
         test: int | float = 0.1,
         seed: int = 0,
         workers: int = 0,
+        labels: int | None = None,
+        labels_seed: int = 0,
+        labelled_share: float | None = None,
     ) -> None:
         self.path = str(path)
         super().__init__(
@@ -98,6 +109,9 @@ class ImageFolder(ImageSource):
             test=test,
             seed=seed,
             workers=workers,
+            labels=labels,
+            labels_seed=labels_seed,
+            labelled_share=labelled_share,
         )
 
     @property

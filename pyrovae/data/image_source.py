@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from pyrovae.data.base import Data, check_count
 from pyrovae.data.binarization import BINARIZE_SEED, Binarization, check_binarize
+from pyrovae.data.labelling import check_budget, within_budget
 from pyrovae.data.levels import LEVELS_REASON, byte_levels
 from pyrovae.data.pictures import (
     LEVELS,
@@ -18,6 +19,7 @@ from pyrovae.data.pictures import (
 )
 from pyrovae.data.pixels import Standard
 from pyrovae.data.source import (
+    LabelForm,
     Role,
     Source,
     Splits,
@@ -48,6 +50,9 @@ class ImageSource(Source):
         test: int | float,
         seed: int,
         workers: int,
+        labels: int | None,
+        labels_seed: int,
+        labelled_share: float | None,
     ) -> None:
         self.size = size
         self.channels = channels
@@ -56,6 +61,9 @@ class ImageSource(Source):
         self.test = test
         self.seed = seed
         self.workers = workers
+        self.labels = labels
+        self.labels_seed = labels_seed
+        self.labelled_share = labelled_share
         # what was found, until `load` is done with it, or the next question where files may change
         self._opened: dict[Role, Album | None] = {}
         sides = size if isinstance(size, tuple | list) else (size, size)
@@ -74,6 +82,7 @@ class ImageSource(Source):
         check_part(self, "test", test, shares=True)
         check_seed(self, seed)
         check_count("workers", workers, least=0)
+        check_budget(self)
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -102,6 +111,21 @@ class ImageSource(Source):
     def classes(self) -> tuple[str, ...]:
         self._begin()
         return self._album().classes
+
+    @property
+    def label_form(self) -> LabelForm | None:
+        self._begin()
+        album = self._album()
+        if not album.labelled:
+            return None
+        if album.classes:
+            return LabelForm(levels=len(album.classes))
+        albums = filter(None, map(self._album_of, _NAMES))
+        highest = -1
+        for one in albums:  # without names, the largest label says how many there are
+            labels = Pictures(one, list(range(len(one))), self._standard()).labels()
+            highest = max(highest, -1 if labels is None else int(labels.max()))
+        return LabelForm(levels=highest + 1) if highest >= 0 else None
 
     def load(self) -> Splits:
         self._begin()
@@ -166,7 +190,9 @@ class ImageSource(Source):
         made = {
             role: self._data(role, chosen, streams=streams) for role, chosen in pictures.items()
         }
-        return Splits(made["train"], made.get("valid"), made.get("test"))
+        splits = Splits(made["train"], made.get("valid"), made.get("test"))
+        # pictures on the disk are not opened for their labels where the files say them
+        return within_budget(self, splits, y=pictures["train"].labels() if streams else None)
 
     def _binarized(self, role: Role) -> Binarization:
         """Return how a split is binarised: drawn anew for training alone, as for MNIST."""

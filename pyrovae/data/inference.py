@@ -10,6 +10,9 @@ A cell is a number, or it is a text. A column of numbers is
 A column of texts is constant or binary if there are one or two; a category up to 100 of them where
 they repeat; and it is left out otherwise, as identifiers or free text. Numbers among texts, and
 texts that read like numbers, are refused. An order among texts must be declared.
+
+A column that is the target holds classes if its cells are texts, or up to 20 different whole
+numbers that repeat, and numbers otherwise.
 """
 
 import math
@@ -22,6 +25,7 @@ MOST_INFERRED = 100  # levels of a category that nobody declared
 EXACT = 2**24  # from here on whole numbers are not exact in 32 bits
 _ENOUGH = 20  # cells that say what a column of numbers is
 _LONGEST = 200  # letters of a level
+_MOST_CLASSES = 20  # whole numbers that are taken for classes in a column to learn
 
 
 class Facts:
@@ -96,6 +100,21 @@ class Facts:
         many = f"{len(levels):,}" if len(levels) <= MOST_LEVELS else f"over {MOST_LEVELS:,}"
         reason = f"{many} different texts in {self.known:,} known cells: an identifier or free text"
         return Column(self.name, "ignore"), reason
+
+    def target(self) -> Column:
+        """Return what the column is as y: classes of texts, or of few whole numbers that repeat.
+
+        Raises:
+            ValueError: it is a mixture of numbers and texts, or holds infinities.
+        """
+        if 2 * (self.numbers + self.alike) >= max(1, self.known):
+            self.require_numbers()
+            count = len(self.levels)
+            same = count == len({number(level) for level in self.levels})  # 1 is nowhere 1.0
+            few = count <= _MOST_CLASSES and 2 * count <= self.known + 2
+            if not (self.whole and same and few):
+                return Column(self.name, "target")
+        return self.settled(Column(self.name, "label"))
 
     def _kind_of_numbers(self) -> tuple[Column, str]:
         distinct = {value for value in map(number, self.levels) if value is not None}

@@ -80,6 +80,12 @@ def _stacked(items: Sequence[object]) -> dict[str, Tensor]:
                 f"all items of a data set must have the same keys, with y = {UNLABELLED} or None "
                 f"where there is no label; got {sorted({tuple(one) for one in read})}"
             )
+        if key == "y" and len({one[key].is_floating_point() for one in read}) > 1:
+            raise ValueError(
+                f"all items of a data set must have labels of one kind, class codes with "
+                f"{UNLABELLED} or None for unknown, or floating numbers with NaN for unknown; got "
+                f"both in one batch"
+            )
         shapes = {tuple(one[key].shape) for one in read}
         if len(shapes) > 1:
             raise ValueError(

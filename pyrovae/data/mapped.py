@@ -22,9 +22,10 @@ class MappedData(Data):
     the numbers of x are finite is checked in every batch when it is read.
 
     Arguments:
-        arrays: "x" of shape `[N, *event_shape]`, and optionally "y" of shape `[N]` (-1 for
-            unlabelled) and "observed" of the shape of x, as NumPy arrays; Fortran's order, in
-            which a row is scattered over the file, is read slowly.
+        arrays: "x" of shape `[N, *event_shape]`, and optionally "y" (class codes of shape `[N]`,
+            -1 for unknown, or floating numbers `[N, *shape]`, NaN for unknown) and "observed" of
+            the shape of x, as NumPy arrays; Fortran's order, in which a row is scattered over the
+            file, is read slowly.
         rows: which rows of the arrays the split takes, of shape `[M]`; None takes all.
         transform: maps the dict of a batch to a new one, such as `Binarize()`.
         description: what the data are, in words.
@@ -80,6 +81,9 @@ class MappedData(Data):
         masks = ("observed",) if "observed" in self.arrays else ()
         return ("x", *labels, *masks, "index")
 
+    def labels(self) -> Tensor | None:
+        return None if self._labels is None else self._labels[self.rows]
+
     def _gather(self, index: Tensor, device: torch.device | None) -> dict[str, Tensor]:
         rows = self.rows[index]
         taken = {key: np.asarray(value)[rows.numpy()] for key, value in self.arrays.items()}
@@ -126,7 +130,7 @@ def _check_shapes(arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
     shape = arrays["x"].shape
     for key, value in arrays.items():
         expected = shape[:1] if key == "y" else shape
-        if value.shape != expected:
+        if value.shape[: len(expected)] != expected or (key != "y" and value.shape != shape):
             raise ValueError(
                 f"{key} must be of shape {expected} beside x of shape {shape}; got {value.shape}"
             )

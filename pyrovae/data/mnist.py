@@ -7,7 +7,9 @@ from torch import Tensor
 
 from pyrovae.data.binarization import BINARIZE_SEED, Binarization, check_binarize
 from pyrovae.data.image_files import Images, read_images
+from pyrovae.data.labelling import check_budget, within_budget
 from pyrovae.data.levels import byte_levels
+from pyrovae.data.shift import Shift
 from pyrovae.data.source import (
     LabelForm,
     Source,
@@ -18,10 +20,12 @@ from pyrovae.data.source import (
     split_rows,
 )
 from pyrovae.data.tensors import TensorData
-from pyrovae.data.transforms import Binarize, binarized
+from pyrovae.data.transforms import Binarize, Compose, Transform, binarized
+from pyrovae.numeric import is_count
 
 _LEVELS = 255
 _CLASSES = 10
+_SIDE = 28
 
 
 class _MNISTFormat(Source):
@@ -36,18 +40,32 @@ class _MNISTFormat(Source):
         binarize: Binarization = "dynamic",
         valid: int = 10_000,
         seed: int = 0,
+        labels: int | None = None,
+        labels_seed: int = 0,
+        labelled_share: float | None = None,
+        shift: int = 0,
     ) -> None:
         self.root = root
         self.binarize: Binarization = binarize
         self.valid = valid
         self.seed = seed
+        self.labels = labels
+        self.labels_seed = labels_seed
+        self.labelled_share = labelled_share
+        self.shift = shift
         check_binarize(self, binarize)
         check_part(self, "valid", valid)
         check_seed(self, seed)
+        check_budget(self)
+        if not is_count(shift, least=0) or shift >= _SIDE:
+            raise ValueError(
+                f"{type(self).__name__} expects shift to be a number of pixels from 0 to "
+                f"{_SIDE - 1}; got {shift!r}"
+            )
 
     @property
     def event_shape(self) -> tuple[int, ...]:
-        return (1, 28, 28)
+        return (1, _SIDE, _SIDE)
 
     @property
     def total_count(self) -> int | None:
@@ -65,7 +83,8 @@ class _MNISTFormat(Source):
 
     def load(self) -> Splits:
         images = read_images(self.name, self.root)
-        return _splits(self.name, images, self.binarize, self.valid, self.seed)
+        splits = _splits(self.name, images, self.binarize, self.valid, self.seed, self.shift)
+        return within_budget(self, splits)
 
 
 @final
@@ -85,9 +104,16 @@ class MNIST(_MNISTFormat):
             levels 0..255.
         valid: how many training images to validate on instead; 0 for none.
         seed: seeds the permutation that chooses them.
+        labels: how many labels of the training data to keep, equally many of each class; the
+            others, and those of the validation data, become unknown. None keeps all.
+        labels_seed: chooses them.
+        labelled_share: repeats labelled rows a whole number of times, to be about this share of
+            the training rows, and so of a batch; None reads each once.
+        shift: by up to how many pixels each training image is moved, at random and anew at each
+            access, before it is binarised; 0 for none.
 
     Raises:
-        ValueError: `binarize`, `valid` or `seed` is none of what is listed.
+        ValueError: an argument is none of what is listed.
 
     Example:
         >>> grey = MNIST(binarize="none")
@@ -110,9 +136,16 @@ class FashionMNIST(_MNISTFormat):
         binarize: "dynamic", "fixed" or "none", as in `MNIST`.
         valid: how many training images to validate on instead; 0 for none.
         seed: seeds the permutation that chooses them.
+        labels: how many labels of the training data to keep, equally many of each class; the
+            others, and those of the validation data, become unknown. None keeps all.
+        labels_seed: chooses them.
+        labelled_share: repeats labelled rows a whole number of times, to be about this share of
+            the training rows, and so of a batch; None reads each once.
+        shift: by up to how many pixels each training image is moved, at random and anew at each
+            access, before it is binarised; 0 for none.
 
     Raises:
-        ValueError: `binarize`, `valid` or `seed` is none of what is listed.
+        ValueError: an argument is none of what is listed.
 
     Example:
         >>> FashionMNIST().suggestion.likelihood
@@ -122,7 +155,9 @@ class FashionMNIST(_MNISTFormat):
     name = "FashionMNIST"
 
 
-def _splits(name: str, images: Images, binarize: Binarization, valid: int, seed: int) -> Splits:
+def _splits(
+    name: str, images: Images, binarize: Binarization, valid: int, seed: int, shift: int
+) -> Splits:
     """Cut validation images from the training ones, and binarise as asked."""
     rows = split_rows(len(images.train_x), valid=valid, test=0, seed=seed)
 
@@ -147,13 +182,17 @@ def _splits(name: str, images: Images, binarize: Binarization, valid: int, seed:
             {"x": still[rows.valid], "y": images.train_y[rows.valid]},
             description=f"{name}, {how}: validation, {valid} of its training images",
         )
+    steps: list[Transform] = [Shift(pixels=shift)] if shift else []
+    steps += [Binarize(levels=_LEVELS)] if dynamic else []
+    said = "binarised anew at each access" if dynamic else how
+    said += f", moved by up to {shift} pixels" if shift else ""
     train = TensorData(
         {
             "x": (images.train_x if dynamic else still)[rows.train],
             "y": images.train_y[rows.train],
         },
-        transform=Binarize(levels=_LEVELS) if dynamic else None,
-        description=f"{name}, {'binarised anew at each access' if dynamic else how}: training",
+        transform=Compose(transforms=tuple(steps)) if len(steps) > 1 else next(iter(steps), None),
+        description=f"{name}, {said}: training",
     )
     test = TensorData(
         {"x": once(images.test_x, 1), "y": images.test_y},

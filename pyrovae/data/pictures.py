@@ -55,6 +55,12 @@ class Album(ABC):
     def item(self, at: int) -> tuple[Image.Image, int | None]:
         """Open a picture and return it with its label."""
 
+    def label(self, at: int) -> int | None:
+        """Return the label of a picture; by default it is opened for that."""
+        image, label = self.item(at)
+        image.close()
+        return label
+
     def cheap(self) -> Iterable[int]:
         """Return the pictures whose size can be seen without much work, by default all."""
         return range(len(self))
@@ -158,6 +164,16 @@ class Pictures(Dataset[dict[str, Tensor]]):
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def labels(self) -> Tensor | None:
+        """Return the labels of all, None where the album has none."""
+        if not self.album.labelled:
+            return None
+        found = []
+        for row in self.rows:
+            with reading(self.album.name(row)):
+                found.append(self.album.label(row))
+        return torch.tensor([UNLABELLED if label is None else label for label in found])
 
     def __getitem__(self, at: int) -> dict[str, Tensor]:
         return self.__getitems__([at])[0]

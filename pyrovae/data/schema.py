@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pyrovae.data.cells import quoted
-from pyrovae.data.columns import MOST_WORDS, Column, groups
+from pyrovae.data.columns import CODED, MOST_WORDS, NUMBERS, Column, groups
 from pyrovae.data.inference import Facts
 from pyrovae.data.table_files import Row, Rows
 from pyrovae.spelling import nearest
@@ -36,12 +36,17 @@ class Schema:
 
     @property
     def label(self) -> Column | None:
-        """The column of labels, None without one."""
-        return next((column for column in self.columns if column.kind == "label"), None)
+        """The column that is y, of the kind label for codes or target for numbers; None if none."""
+        return next((column for column in self.columns if column.kind in ("label", "target")), None)
 
 
 def schema_of(
-    rows: Rows, declared: Mapping[str, Column], *, missing: Collection[str], label: str
+    rows: Rows,
+    declared: Mapping[str, Column],
+    *,
+    missing: Collection[str],
+    label: str = "",
+    target: str = "",
 ) -> Schema:
     """Return the schema of a table; its rows are read only where something is not declared.
 
@@ -51,12 +56,13 @@ def schema_of(
         rows: the table.
         declared: the columns that are declared, by name.
         missing: the texts of missing cells.
-        label: the column of labels, empty without one.
+        label: the column of classes, empty without one.
+        target: the column of classes or numbers, by its cells; empty without one.
 
     Raises:
         ValueError: a name is unknown, or the cells are not what they are declared to be.
     """
-    for name in [*declared, *filter(None, [label])]:
+    for name in [*declared, *filter(None, [label, target])]:
         if name not in rows.names:
             raise ValueError(
                 f"{rows.title} has no column {quoted(name)}{nearest(name, rows.names)}; it has: "
@@ -66,11 +72,16 @@ def schema_of(
     names = tuple(declared) if whole else rows.names
     found = {name: declared.get(name) for name in names}
     for name, column in found.items():
-        marked = column is not None and column.kind == "label"
-        if name == label and not marked:
-            found[name] = Column(name, "label")
-        elif marked and name != label:
-            raise ValueError(f"Table: the column {quoted(name)} is of the kind label: give label")
+        kind = column.kind if column is not None else ""
+        if name == label:
+            found[name] = column if kind == "label" else Column(name, "label")
+        elif name == target and column is not None:
+            found[name] = _as_target(column)
+        elif kind in ("label", "target"):
+            argument = "label or target" if kind == "label" else kind
+            raise ValueError(
+                f"Table: the column {quoted(name)} is of the kind {kind}: name it as {argument}"
+            )
     left_out: dict[str, str] = {}
     open_names = [name for name, column in found.items() if column is None or not column.settled]
     facts = _facts(rows, open_names, missing)
@@ -80,6 +91,8 @@ def schema_of(
             columns.append(column if column is not None else Column(name, "ignore"))
         elif column is not None:
             columns.append(facts[name].settled(column))
+        elif name == target:
+            columns.append(facts[name].target())
         else:
             kind, reason = facts[name].kind()
             columns.append(kind)
@@ -88,6 +101,20 @@ def schema_of(
     made = Schema(tuple(columns), left_out)
     _require_some(made, rows.title)
     return made
+
+
+def _as_target(column: Column) -> Column:
+    """Return a declared column as y: with levels it is a class, and otherwise a number."""
+    if column.kind in ("label", "target"):
+        return column
+    if column.kind in NUMBERS:
+        return Column(column.name, "target")
+    if column.kind in CODED:
+        return Column(column.name, "label", column.levels)
+    raise ValueError(
+        f"Table: the column {quoted(column.name)} is the target, and declared {column.kind}, which "
+        f"is no part of the data: declare it real, category or not at all"
+    )
 
 
 def cells_by_column(

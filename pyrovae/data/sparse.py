@@ -20,13 +20,14 @@ class SparseData(Data):
 
     Arguments:
         matrix: a matrix or an array of SciPy, of shape `[N, K]`, of which each row is an x.
-        y: labels of shape `[N]`, -1 for unlabelled.
+        y: class codes of shape `[N]`, -1 for unknown, or floating numbers `[N, *shape]`, NaN for
+            unknown.
         rows: which rows the split takes, of shape `[M]`; None takes all.
         transform: maps the dict of a batch to a new one.
         description: what the data are, in words.
 
     Raises:
-        TypeError: the matrix is not sparse or its numbers are not real, or labels no integers.
+        TypeError: the matrix is not sparse or its numbers are not real.
         ValueError: the matrix is empty, holds numbers that are not finite, or is damaged, or the
             labels are not one for each row.
 
@@ -88,6 +89,9 @@ class SparseData(Data):
     @property
     def keys(self) -> tuple[str, ...]:
         return ("x", "index") if self._labels is None else ("x", "y", "index")
+
+    def labels(self) -> Tensor | None:
+        return None if self._labels is None else self._labels[self.rows]
 
     def taking(self, rows: Tensor, *, description: str = "") -> "SparseData":
         """Return a split of some of the rows; both hold the same entries, once.

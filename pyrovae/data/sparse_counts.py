@@ -6,7 +6,10 @@ from typing import final
 import numpy as np
 import torch
 
+from pyrovae.data.checks import as_tensor, checked_labels
+from pyrovae.data.labelling import check_budget, form_of, within_budget
 from pyrovae.data.source import (
+    LabelForm,
     Source,
     Splits,
     Suggestion,
@@ -38,6 +41,11 @@ class SparseCounts(Source):
         valid: what to validate on, a count of data, or a float as a share of them; 0 for none.
         test: what to test on, in the same way.
         seed: seeds the permutation that splits the data.
+        labels: how many labels of the training data to keep, equally many of each class; the
+            others, and those of the validation data, become unknown. None keeps all.
+        labels_seed: chooses them.
+        labelled_share: repeats labelled rows a whole number of times, to be about this share of
+            the training rows, and so of a batch; None reads each once.
 
     Raises:
         ValueError: the path has another suffix, or a number is out of range.
@@ -61,16 +69,23 @@ class SparseCounts(Source):
         valid: int | float = 0.1,
         test: int | float = 0.1,
         seed: int = 0,
+        labels: int | None = None,
+        labels_seed: int = 0,
+        labelled_share: float | None = None,
     ) -> None:
         self.path = str(path)
         self.vocabulary = None if vocabulary is None else str(vocabulary)
         self.valid = valid
         self.test = test
         self.seed = seed
+        self.labels = labels
+        self.labels_seed = labels_seed
+        self.labelled_share = labelled_share
         self._held: tuple[object, Sparse] | None = None
         check_part(self, "valid", valid, shares=True)
         check_part(self, "test", test, shares=True)
         check_seed(self, seed)
+        check_budget(self)
         if self.path and self._file.suffix.lower() not in SUFFIXES:
             raise ValueError(
                 f"SparseCounts expects the path of a {' or '.join(SUFFIXES)} file; "
@@ -84,6 +99,14 @@ class SparseCounts(Source):
     @property
     def total_count(self) -> int | None:
         return None  # each row has a total of its own
+
+    @property
+    def label_form(self) -> LabelForm | None:
+        labels = self._read().labels
+        try:
+            return None if labels is None else form_of(checked_labels(as_tensor("y", labels)))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{self.path}: {error}") from error
 
     @property
     def suggestion(self) -> Suggestion:
@@ -116,12 +139,13 @@ class SparseCounts(Source):
         except (TypeError, ValueError) as error:
             raise ValueError(f"{self.path}: {error}") from error
         rows = split_rows(len(whole), valid=self.valid, test=self.test, seed=self.seed)
-        return cut(
+        splits = cut(
             rows,
             lambda name, chosen: whole.taking(
                 chosen, description=f"{self._file.name}: {name}{named}"
             ),
         )
+        return within_budget(self, splits)
 
     @property
     def _file(self) -> Path:

@@ -8,10 +8,12 @@ from typing import Any, final
 from torch import Tensor
 
 from pyrovae.data.base import Data
-from pyrovae.data.columns import columns_from
+from pyrovae.data.columns import BESIDE, columns_from
 from pyrovae.data.frames import is_frame, rows_of_frame, rows_of_parquet
+from pyrovae.data.labelling import check_budget, within_budget
 from pyrovae.data.schema import Schema, schema_of
 from pyrovae.data.source import (
+    LabelForm,
     Source,
     Splits,
     Suggestion,
@@ -26,6 +28,10 @@ from pyrovae.data.table_suggestion import described_columns, suggestion_for
 from pyrovae.data.table_texts import TableForm
 from pyrovae.data.tensors import TensorData
 
+_OPTIONS = (
+    *("columns", "missing", "label", "target", "valid", "test", "seed"),
+    *("labels", "labels_seed", "labelled_share"),
+)
 MISSING = ("", "NA", "NaN", "nan", "null", "?")
 
 
@@ -40,7 +46,10 @@ class Table(Source):
 
     The kinds are: real; integer, whole numbers scored as real ones; positive, numbers above zero;
     count, whole numbers from 0 on; binary, ordinal and category, whose levels are codes in x;
-    constant, label and ignore, which are no part of x.
+    constant, label, target and ignore, which are no part of x.
+
+    Numbers of y are as they stand in the table, as those of x are: a likelihood that standardises
+    them, `Standardized(Normal(()))`, works on a common scale.
 
     Arguments:
         path: the file.
@@ -48,10 +57,18 @@ class Table(Source):
             column is the list of its levels, `{"size": ["small", "large"]}`, and other levels stand
             under the kind, `{"sex": {"category": ["f", "m"]}}`.
         missing: the texts of missing cells.
-        label: the column of labels, which is no part of x; empty for none.
+        label: the column of classes y, which is no part of x; empty for none.
+        target: the column of y, classes or numbers: what `columns` declares, else classes where its
+            cells are texts or up to 20 different whole numbers that repeat, and numbers otherwise.
+            A missing cell is an unknown y. Empty for none; it goes without `label`.
         valid: what to validate on, a count of data, or a float as a share of them; 0 for none.
         test: what to test on, in the same way.
         seed: seeds the permutation that splits the data.
+        labels: how many labels of the training data to keep, equally many of each class; the
+            others, and those of the validation data, become unknown. None keeps all.
+        labels_seed: chooses them.
+        labelled_share: repeats labelled rows a whole number of times, to be about this share of
+            the training rows, and so of a batch; None reads each once.
 
     Raises:
         TypeError: an argument is of another type.
@@ -72,9 +89,13 @@ class Table(Source):
         columns: dict[str, Any] | None = None,
         missing: Sequence[str] = MISSING,
         label: str = "",
+        target: str = "",
         valid: int | float = 0.1,
         test: int | float = 0.1,
         seed: int = 0,
+        labels: int | None = None,
+        labels_seed: int = 0,
+        labelled_share: float | None = None,
     ) -> None:
         self.path = str(path)
         self._declared = columns_from(columns)
@@ -88,17 +109,29 @@ class Table(Source):
             )
         self.missing = tuple(texts)
         self.label = label
+        self.target = target
         self.valid = valid
         self.test = test
         self.seed = seed
+        self.labels = labels
+        self.labels_seed = labels_seed
+        self.labelled_share = labelled_share
         self._kept: tuple[object, Schema] | None = None
         self._left_out: dict[str, str] = {}  # why, of a source that was settled
         self._seen: list[Seen] | None = None
-        if not isinstance(label, str):
-            raise TypeError(f"Table expects label to be the name of a column; got {label!r}")
+        for name in ("label", "target"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(
+                    f"Table expects {name} to be the name of a column; got {getattr(self, name)!r}"
+                )
+        if label and target:
+            raise ValueError(
+                f"Table has one y: give label={label!r} or target={target!r}, and not both"
+            )
         check_part(self, "valid", valid, shares=True)
         check_part(self, "test", test, shares=True)
         check_seed(self, seed)
+        check_budget(self)
         if self.path and self._file.suffix.lower() not in SUFFIXES:
             raise ValueError(
                 f"Table expects the path of a {' or '.join(SUFFIXES)} file; got {self.path!r}"
@@ -142,6 +175,11 @@ class Table(Source):
         return label.levels if label else ()
 
     @property
+    def label_form(self) -> LabelForm | None:
+        label = self.schema.label
+        return label and LabelForm(levels=len(label.levels) or None)
+
+    @property
     def form(self) -> TableForm | None:
         dtypes = None if self._frame is None else dict(self._frame.dtypes)
         try:
@@ -157,7 +195,13 @@ class Table(Source):
         stamp = self._stamp()
         if self._kept is None or self._kept[0] != stamp:
             rows = self._rows()
-            found = schema_of(rows, self._declared, missing=set(self.missing), label=self.label)
+            found = schema_of(
+                rows,
+                self._declared,
+                missing=set(self.missing),
+                label=self.label,
+                target=self.target,
+            )
             self._kept = stamp, replace(found, left_out=self._left_out | found.left_out)
             self._seen = None
         return self._kept[1]
@@ -182,13 +226,14 @@ class Table(Source):
         taken = {
             name: column
             for name, column in other._declared.items()
-            if name in names or column.kind not in ("constant", "label", "ignore")
+            if name in names or column.kind not in BESIDE
         }
         columns = {name: column.declared for name, column in taken.items()}
         if other._is_whole():
             columns |= {name: "ignore" for name in names if name not in taken}
         label = other.label if other.label in taken else ""
-        return self._again(columns=columns, missing=other.missing, label=label)
+        target = other.target if other.target in taken else ""
+        return self._again(columns=columns, missing=other.missing, label=label, target=target)
 
     def load(self) -> Splits:
         tensors = self._read()
@@ -199,7 +244,7 @@ class Table(Source):
             taken = {key: value[chosen] for key, value in tensors.items()}
             return TensorData(taken, description=f"{title}: {name}")
 
-        return cut(rows, part)
+        return within_budget(self, cut(rows, part))
 
     def tensors(self) -> Mapping[str, Tensor]:
         """Return all rows at once: x, and observed and y where the table has them."""
@@ -211,14 +256,7 @@ class Table(Source):
         return tensors
 
     def _again(self, **changed: Any) -> "Table":
-        given = {
-            "columns": self.columns,
-            "missing": self.missing,
-            "label": self.label,
-            "valid": self.valid,
-            "test": self.test,
-            "seed": self.seed,
-        }
+        given = {name: getattr(self, name) for name in _OPTIONS}
         made = Table(self.path, **{**given, **changed})
         made._frame = self._frame
         return made

@@ -18,6 +18,7 @@ from pyrovae.data.table_files import Rows
 
 _WORDS = {
     "real": "finite numbers",
+    "target": "finite numbers",
     "integer": "whole numbers",
     "positive": "numbers above zero",
     "count": "whole numbers from 0 on",
@@ -84,7 +85,9 @@ def coded(
     found = {"x": torch.from_numpy(np.where(known, x, 0.0))}
     if not known.all():
         found["observed"] = torch.from_numpy(known)
-    if schema.label:
+    if schema.label and schema.label.kind == "target":
+        found["y"] = torch.from_numpy(values[:, width].copy())
+    elif schema.label:
         y = np.where(np.isnan(values[:, width]), UNLABELLED, values[:, width])
         found["y"] = torch.from_numpy(y.astype(np.int64))
     return found, reader.seen
@@ -160,7 +163,7 @@ def _fits(kind: str, value: float) -> bool:
     """Return whether a number is of a kind."""
     if kind == "positive":
         return value > 0.0
-    whole = kind == "real" or value.is_integer()
+    whole = kind in ("real", "target") or value.is_integer()
     return whole and (kind != "count" or value >= 0.0)
 
 

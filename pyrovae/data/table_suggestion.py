@@ -38,7 +38,8 @@ def described_columns(schema: Schema, seen: Sequence[Seen]) -> list[str]:
         one = found.get(column.name)
         missing = f"{one.missing / total:.1%}" if one and total else ""
         why = schema.left_out.get(column.name, "")
-        last = scored.get(column.name, f"left out{': ' if why else ''}{why}")
+        out = "y" if column.kind in ("label", "target") else "left out"
+        last = scored.get(column.name, f"{out}{': ' if why else ''}{why}")
         cells.append((_cut(column.name), column.kind, _range(column, one), missing, last))
     kept, more = cells[: _LINES + 1], len(cells) - _LINES - 1
     widths = [max(len(row[at]) for row in kept) for at in range(5)]

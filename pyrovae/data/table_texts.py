@@ -17,7 +17,7 @@ class TableForm:
     """How the columns of a table are written from the numbers in x.
 
     Whole numbers are rounded and codes are their levels. Columns that were constant are as they
-    were, and those that were left out, or are labels, are absent.
+    were, and those that were left out, or are y, are absent.
 
     Arguments:
         schema: the columns.
@@ -35,7 +35,7 @@ class TableForm:
         self.schema = schema
         self.dtypes = dtypes
         self.columns = [
-            column for column in schema.columns if column.kind not in ("ignore", "label")
+            column for column in schema.columns if column.kind not in ("ignore", "label", "target")
         ]
 
     @property

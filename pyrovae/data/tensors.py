@@ -19,9 +19,10 @@ class TensorData(Data):
     reaches the data.
 
     Arguments:
-        tensors: "x" of shape `[N, *event_shape]`, and optionally "y" of shape `[N]` (-1 for
-            unlabelled) and "observed" of the shape of x; tensors or NumPy arrays, which are
-            shared and not copied where they need no change.
+        tensors: "x" of shape `[N, *event_shape]`, and optionally "y" (class codes of shape `[N]`,
+            -1 for unknown, or floating numbers `[N, *shape]`, NaN for unknown) and "observed" of
+            the shape of x; tensors or NumPy arrays, which are shared and not copied where they
+            need no change.
         transform: maps the dict of a batch to a new one, such as `Binarize()`.
         description: what the data are, in words.
 
@@ -67,6 +68,9 @@ class TensorData(Data):
     @property
     def keys(self) -> tuple[str, ...]:
         return (*self.tensors, "index")
+
+    def labels(self) -> Tensor | None:
+        return self.tensors.get("y")
 
     def to(self, device: torch.device | str) -> "TensorData":
         """Return the same data held on a device, where they fit into its memory."""

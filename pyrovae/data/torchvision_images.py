@@ -78,6 +78,11 @@ class TorchvisionImages(ImageSource):
         workers: how many processes read images; 0 reads them in this one.
         options: further arguments of the class, such as `{"split": "letters"}` for EMNIST. A
             split that is chosen here is all there is: the others are cut from it.
+        labels: how many labels of the training data to keep, equally many of each class; the
+            others, and those of the validation data, become unknown. None keeps all.
+        labels_seed: chooses them.
+        labelled_share: repeats labelled rows a whole number of times, to be about this share of
+            the training rows, and so of a batch; None reads each once.
 
     Raises:
         ValueError: a number or a word is none of what is listed.
@@ -104,6 +109,9 @@ class TorchvisionImages(ImageSource):
         seed: int = 0,
         workers: int = 0,
         options: dict[str, Any] | None = None,
+        labels: int | None = None,
+        labels_seed: int = 0,
+        labelled_share: float | None = None,
     ) -> None:
         self.name = name
         self.root = root
@@ -116,6 +124,9 @@ class TorchvisionImages(ImageSource):
             test=test,
             seed=seed,
             workers=workers,
+            labels=labels,
+            labels_seed=labels_seed,
+            labelled_share=labelled_share,
         )
 
     @property

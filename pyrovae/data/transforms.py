@@ -82,6 +82,35 @@ class Binarize(Transform):
         return {**batch, "x": drawn.to(x.dtype if x.is_floating_point() else _floating())}
 
 
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Compose(Transform):
+    """Several transforms, one after the other.
+
+    Arguments:
+        transforms: the transforms, the first one first.
+
+    Raises:
+        TypeError: one of them is no transform.
+
+    Example:
+        >>> both = Compose(transforms=(ToUnit(), Binarize()))
+        >>> both({"x": torch.tensor([[0, 255]], dtype=torch.uint8)})["x"]
+        tensor([[0., 1.]])
+    """
+
+    transforms: tuple[Transform, ...] = ()
+
+    def __post_init__(self) -> None:
+        for transform in self.transforms:
+            if not isinstance(transform, Transform):
+                raise TypeError(f"Compose expects transforms such as Binarize(); got {transform!r}")
+
+    def __call__(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        for transform in self.transforms:
+            batch = transform(batch)
+        return batch
+
+
 def binarized(
     grey: Tensor, *, levels: int = _TOP, generator: torch.Generator | None = None
 ) -> Tensor:

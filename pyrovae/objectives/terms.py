@@ -243,9 +243,9 @@ class Terms:
             if not site.is_enumerated and not getattr(site.guide, "has_rsample", False):
                 raise ValueError(
                     f"site '{site.name}': {family_of(site.guide)} in the guide has no "
-                    f"reparameterised draw, so this objective has no gradient for it; use "
-                    f"estimator='score', a reparameterised or relaxed family, or enumerate it with "
-                    f"infer={{'enumerate': 'parallel'}}"
+                    f"reparameterised draw, so this objective has no gradient for it; use one that "
+                    f"needs none, such as ELBO(estimator='score'), a reparameterised or relaxed "
+                    f"family, or enumerate it with infer={{'enumerate': 'parallel'}}"
                 )
 
 

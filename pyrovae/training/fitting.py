@@ -172,9 +172,9 @@ def fit(
         _check(pair, train, valid, place)
         batch_size = clamp_batch(batch_size, train)
         with memory_advice(lambda: _ADVICE.format(loss.objective)):
+            check_least_rows(loss, train, valid, batch_size, parts=processes.size)
             method = _rehearse(loss, train, place)
             check_last_batch(loss, train, batch_size, place, parts=processes.size)
-            check_least_rows(loss, train, valid, batch_size, parts=processes.size)
         made = make_optimizer(parameters, optimizer)
         scheduled = make_scheduler(made, scheduler, warmup)
         hooks = [*callbacks]
@@ -294,5 +294,5 @@ def _prepare(pair: Pair, train: Data, seed: int, device: torch.device) -> None:
 def _rehearse(loss: Loss, train: Data, device: torch.device) -> Mapping[str, str]:
     """Run the programs once with every check on; the steps to come run without."""
     with random_state(device=device), evaluation_mode(loss), validation(enabled=True):
-        batch = next(train.batches(batch_size=2, device=device))
-        return loss.method(batch)
+        batch = next(train.batches(batch_size=max(2, loss.least_rows), device=device))
+        return loss.rehearse(batch)

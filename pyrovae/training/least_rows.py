@@ -21,7 +21,7 @@ def check_least_rows(
     if loss.own is None:
         return
     objective = loss.own.objective
-    least, gather = objective.least_rows, bool(getattr(objective, "gather", False)) and parts > 1
+    least, gather = loss.least_rows, bool(getattr(objective, "gather", False)) and parts > 1
     if least == 1 and not gather:
         return
     splits = {"training": train} if valid is None else {"training": train, "validation": valid}

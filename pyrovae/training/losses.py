@@ -76,17 +76,19 @@ class Loss(nn.Module):
         args, kwargs = self.pair.arguments(batch)
         return self.own.read(self.own.trace(*args, **kwargs)).logged
 
-    @torch.no_grad()
-    def method(self, batch: Mapping[str, Tensor]) -> Mapping[str, str]:
+    def rehearse(self, batch: Mapping[str, Tensor]) -> Mapping[str, str]:
         """Return for each latent site whether its KL is "analytic" or "sampled".
 
-        Where the objective has an opponent that is not there yet, it joins the game.
+        The bound is measured as in a step, so that what the objective cannot read, or has no
+        gradient for, is refused here. Where it has an opponent that is not there yet, it joins the
+        game.
         """
         if self.own is None:
             return {}
         args, kwargs = self.pair.arguments(batch)
-        terms = self.own.trace(*args, **kwargs)
-        self.own.meet(terms)
+        with torch.enable_grad():
+            terms = self.own.trace(*args, **kwargs)
+            self.own.read(terms, self.own.step)
         if self.player is None and self.own.opponent is not None:
             self.player = player_of(self.own.objective, self.own.opponent)
         return self.own.objective.method(terms)
@@ -112,6 +114,11 @@ class Loss(nn.Module):
         """Tell the schedules which step it is."""
         if self.own is not None:
             self.own.step.fill_(step)
+
+    @property
+    def least_rows(self) -> int:
+        """How many rows a batch of a process needs."""
+        return 1 if self.own is None else self.own.objective.least_rows
 
     @property
     def settled(self) -> int:

@@ -189,12 +189,34 @@ class Endless(Dataset):
         (Listed([{"y": 1}]), ValueError, r"needs a key 'x'; got the keys \['y'\]"),
         (Listed(["word"]), TypeError, r"x must be a tensor or a NumPy array; got str"),
         (Listed([torch.tensor(float("inf"))]), ValueError, r"NaN or infinity in 1 of 1"),
-        (Listed([(torch.zeros(2), 0.5)]), TypeError, r"y must hold integer labels"),
+        (Listed([(torch.zeros(2), "cat")]), TypeError, r"y must be a tensor.*got str"),
+        (Listed([(torch.zeros(2), float("inf"))]), ValueError, r"infinity in y\[0\]"),
     ],
 )
 def test_refusals(dataset, error, said):
     with pytest.raises(error, match=said):
         DatasetData(dataset)
+
+
+def test_real_labels_of_items():
+    nan = float("nan")
+    items = [(torch.zeros(2), 0.5), (torch.zeros(2), nan), (torch.zeros(2), np.float32(3.0))]
+    data = DatasetData(Listed(items))
+    y = data.labels()
+    assert y.dtype == torch.float32
+    assert torch.equal(y.nan_to_num(-9.0), torch.tensor([0.5, -9.0, 3.0]))
+    assert torch.equal(y.nan_to_num(), next(data.batches(batch_size=3))["y"].nan_to_num())
+    assert DatasetData(Listed([torch.zeros(2)])).labels() is None
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.5, 1), (0.5, None), (None, 0.5), (1, 0.5)])
+def test_codes_and_real_labels_do_not_mix(first, second):
+    """Neither in a batch nor from one batch to the next: None is -1, which is no unknown number."""
+    data = DatasetData(Listed([(torch.zeros(2), first), (torch.zeros(2), second)]))
+    with pytest.raises(ValueError, match=r"labels of one kind"):
+        next(data.batches(batch_size=2))
+    with pytest.raises(ValueError, match=r"labels of one kind.*an unknown real number NaN"):
+        list(data.batches(batch_size=1))
 
 
 def test_refused_batches():

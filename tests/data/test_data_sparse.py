@@ -162,7 +162,7 @@ def test_more_places_than_memory(tmp_path: Path) -> None:
             r"x\[1, 0\] = nan",
         ),
         (lambda: as_data({"x": counts(), "y": np.arange(3)}), ValueError, "each of 40 rows.*got 3"),
-        (lambda: as_data({"x": counts(), "y": np.ones(40)}), TypeError, "integer labels"),
+        (lambda: as_data({"x": counts(), "y": np.full(40, np.inf)}), ValueError, "infinity in y"),
         (lambda: as_data({"x": counts(), "observed": 1}), ValueError, "labels 'y' and nothing"),
         (lambda: SparseData(counts(), transform=3), TypeError, "SparseData expects transform"),
     ],

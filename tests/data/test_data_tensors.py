@@ -159,11 +159,27 @@ MASK = torch.ones(1, 2, dtype=torch.bool)
             ValueError,
             r"same first dimension.*\(3, 2\) and y of shape \(2,\)",
         ),
-        ({"x": torch.zeros(2), "y": torch.zeros(2)}, TypeError, r"integer labels; got torch.float"),
+        (
+            {"x": torch.zeros(2), "y": torch.zeros(2, 0)},
+            ValueError,
+            r"a number for each datum.*0\)",
+        ),
+        ({"x": torch.zeros(2), "y": ["a", "b"]}, TypeError, r"y must be a tensor.*got list"),
+        ({"x": torch.zeros(2), "y": np.array(["a", "b"])}, TypeError, r"y .*got dtype <U1: text"),
+        (
+            {"x": torch.zeros(2), "y": torch.tensor([[1.0, 2.0], [1.0, float("nan")]])},
+            ValueError,
+            r"as a whole in each row; got y\[1\] with 1 of 2 numbers NaN",
+        ),
+        (
+            {"x": torch.zeros(2), "y": torch.tensor([float("nan"), -float("inf")])},
+            ValueError,
+            r"y must be finite.*infinity in y\[1\], and in 1 of 2 rows",
+        ),
         (
             {"x": torch.zeros(2), "y": torch.zeros(2, 3, dtype=torch.int64)},
             ValueError,
-            r"of shape \[N\]; got \(2, 3\): one-hot rows become labels by y\.argmax",
+            r"of shape \[N\], .* got torch.int64 of shape \(2, 3\): one-hot rows .* y\.argmax",
         ),
         (
             {"x": torch.zeros(2), "y": torch.tensor([0, -2])},
