@@ -46,7 +46,8 @@ from pyrovae.likelihoods import (
     StudentT,
     ZeroInflatedNegativeBinomial,
 )
-from pyrovae.models import VAE
+from pyrovae.models import VAE, ClusterVAE, SemiSupervisedVAE
+from pyrovae.models import VAE, ConditionalVAE
 from pyrovae.networks import MLP, Conv, Embedding, GatedMLP, ResNet, SetEncoder
 from pyrovae.objectives import (
     CUBO,
@@ -909,6 +910,7 @@ OBJECTIVES: dict[str, Case] = {
     "Adversarial": Case(lambda: Adversarial(network=MLP((6,)), particles=2)),
     "GECO": Case(lambda: GECO(target=-5.0)),
     "ELBO stl": Case(lambda: ELBO(particles=2, estimator="stl")),
+    "ELBO mixed": Case(lambda: ELBO(particles=2, estimator="mixed")),
     "ELBO score": Case(lambda: ELBO(particles=2, estimator="score")),
     "IWAE stl": Case(lambda: IWAE(particles=4, estimator="stl")),
     "IWAE dreg": Case(lambda: IWAE(particles=4, estimator="dreg")),
@@ -1007,7 +1009,21 @@ def objectives(posterior: str) -> list[Any]:
     return [ELBO(beta=0)] if POSTERIORS[posterior].point else [ELBO(), IWAE(particles=2)]
 
 
-MODELS: dict[str, Case] = {"VAE": Case(small_vae)}
+def small_cvae(shape: Shape = (1, 4, 3), **changed: Any) -> ConditionalVAE:
+    """A conditional VAE of three classes, with two latent dimensions, and arguments changed."""
+    parts: dict[str, Any] = {
+        "prior": priors.StandardNormal(2),
+        "likelihood": Bernoulli(shape),
+        "posterior": MeanFieldNormal(),
+        "encoder": MLP((6,)),
+        "decoder": MLP((6,)),
+    }
+    if "condition_shape" not in changed:
+        parts["levels"] = 3
+    return ConditionalVAE(**(parts | changed))
+
+
+MODELS: dict[str, Case] = {"VAE": Case(small_vae), "ConditionalVAE": Case(small_cvae)}
 
 ROOMS: dict[str, dict[str, Case]] = {
     "priors": PRIORS,
@@ -1018,6 +1034,41 @@ ROOMS: dict[str, dict[str, Case]] = {
     "objectives": OBJECTIVES | REPORTED,
     "distances": DISTANCES | KERNELS,
     "models": MODELS,
+}
+
+
+def small_semi_supervised(**changed: Any) -> SemiSupervisedVAE:
+    """A semi-supervised VAE of three classes, with two latent dimensions, and arguments changed."""
+    parts: dict[str, Any] = {
+        "prior": StandardNormal(2),
+        "likelihood": Bernoulli((6,)),
+        "posterior": MeanFieldNormal(),
+        "encoder": MLP((5,)),
+        "decoder": MLP((5,)),
+        "target": likelihoods.Categorical((), levels=3),
+        "classifier": MLP((4,)),
+        "label_weight": 1.7,
+    }
+    return SemiSupervisedVAE(**(parts | changed))
+
+
+def small_cluster(**changed: Any) -> ClusterVAE:
+    """A clustering VAE of three clusters in two latent dimensions, and arguments changed."""
+    parts: dict[str, Any] = {
+        "dim": 2,
+        "clusters": 3,
+        "likelihood": Bernoulli((6,)),
+        "posterior": MeanFieldNormal(),
+        "encoder": MLP((5,)),
+        "decoder": MLP((5,)),
+        "warmup": 2,
+    }
+    return ClusterVAE(**(parts | changed))
+
+
+MODELS |= {
+    "SemiSupervisedVAE": Case(small_semi_supervised),
+    "ClusterVAE": Case(small_cluster),
 }
 
 

@@ -188,6 +188,8 @@ def test_wake_gradients_of_model_and_guide() -> None:
     "objective",
     [
         ELBO(estimator="score"),
+        ELBO(estimator="mixed"),
+        ELBO(estimator="mixed", particles=3, kl="sampled"),
         ELBO(estimator="score", kl="sampled"),
         ELBO(estimator="score", particles=3),
         IWAE(particles=1, estimator="score"),

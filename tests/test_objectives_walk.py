@@ -157,7 +157,9 @@ REASONS = {
     ),
     "draws without a gradient": Reason(
         lambda objective, parts: (
-            not parts.has_gradient and DRAWS[objective.estimator] != "detached"
+            not parts.has_gradient
+            and objective.estimator != "mixed"
+            and DRAWS[objective.estimator] != "detached"
         ),
         f"{SITE}: .*Bernoulli.* has no reparameterised draw.*; use .*ELBO\\(estimator='score'\\)"
         f".*relaxed family",

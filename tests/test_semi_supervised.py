@@ -11,6 +11,7 @@ from typing import Any
 import pyro.distributions as dist
 import pytest
 import torch
+from cases import small_semi_supervised
 from pyro.infer import TraceEnum_ELBO
 from torch import Tensor, nn
 from torch.nn import functional
@@ -19,11 +20,10 @@ import pyrovae
 from pyrovae.context import Context
 from pyrovae.evaluation import log_prob
 from pyrovae.heads import Head
-from pyrovae.likelihoods import Bernoulli, Categorical, Normal
+from pyrovae.likelihoods import Categorical, Normal
 from pyrovae.models import SemiSupervisedVAE
-from pyrovae.networks import MLP
 from pyrovae.objectives import ELBO, IWAE
-from pyrovae.posteriors import MeanFieldNormal, Posterior
+from pyrovae.posteriors import Posterior
 from pyrovae.priors import ConditionalNormal, StandardNormal
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -40,17 +40,7 @@ Y = {
 
 
 def small(**changed: Any) -> SemiSupervisedVAE:
-    parts: dict[str, Any] = {
-        "prior": StandardNormal(DIM),
-        "likelihood": Bernoulli((PIXELS,)),
-        "posterior": MeanFieldNormal(),
-        "encoder": MLP((5,)),
-        "decoder": MLP((5,)),
-        "target": Categorical((), levels=CLASSES),
-        "classifier": MLP((4,)),
-        "label_weight": WEIGHT,
-    }
-    model = SemiSupervisedVAE(**(parts | changed))
+    model = small_semi_supervised(**changed)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(0.5 * torch.randn_like(parameter))
@@ -64,7 +54,10 @@ def data(n: int = 5) -> Tensor:
 def by_hand(
     model: SemiSupervisedVAE, x: Tensor, y: Tensor, noise: Tensor, *, analytic: bool
 ) -> Tensor:
-    """The bound of each datum as a sum over classes; noise is `[classes, particles, batch, dim]`."""
+    """The bound of each datum as a sum over classes.
+
+    The noise is of shape `[classes, particles, batch, dim]`.
+    """
     log_q = functional.log_softmax(model.label.classifier_network(x), -1)
     log_p = functional.log_softmax(model.label.raw, -1)
     inside = []

@@ -141,24 +141,25 @@ def _reconstructed(model: Any, batch: "Mapping[str, Tensor]", *, mean: bool) -> 
     """Return a batch and its reconstruction as arrays by name."""
     import torch
 
-    from pyrovae.cli.of_labels import reconstructed_at_mean
+    from pyrovae.cli.at_mean import reconstructed_at_mean
     from pyrovae.cli.opening import closed_form, known, part_of
     from pyrovae.scopes import evaluation_mode, validation
 
     likelihood = f"p(x | z) of {part_of(model, 'likelihood')!r} has no mean in closed form"
     posterior = f"--mean: q(z | x) of {part_of(model, 'posterior')!r} has no mean in closed form"
     with torch.no_grad(), evaluation_mode(model), validation(enabled=False):
-        if mean and hasattr(model, "classify"):
+        if mean and hasattr(model, "label"):
             with closed_form(posterior):
                 made = reconstructed_at_mean(model, batch)
         elif mean:
             with closed_form(posterior):
-                z = model.encode(**known(batch)).mean
+                z = model.encode(**known(batch, model.encode)).mean
             with closed_form(likelihood):
-                made = model.likelihood.typical(model.decode(z))
+                y = {key: it for key, it in known(batch, model.decode).items() if key == "y"}
+                made = model.likelihood.typical(model.decode(z, **y))
         else:
             with closed_form(likelihood):
-                made = model.reconstruct(**known(batch))
+                made = model.reconstruct(**known(batch, model.reconstruct))
     kept = {key: batch[key] for key in ("index", "y", "observed") if key in batch}
     found = {"x": batch["x"], "reconstruction": made, **kept}
     return {key: value.numpy() for key, value in found.items()}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyrovae.cli.arguments import Parser, allowed_packages, positive
+from pyrovae.cli.given_y import HELP, given_y, rows_of
 
 _BYTES = 4  # of a number
 
@@ -25,13 +26,8 @@ def parser() -> Parser:
         "a table with the columns of the data (default: samples.png, samples.npy or samples.csv "
         "in RUN)",
     )
-    made.add_argument(
-        "--y",
-        metavar="Y",
-        help="the label of all that is drawn, of a model of labels: a class such as 3, or numbers "
-        "with commas between (default: labels are drawn as well)",
-    )
     made.add_argument("--mean", action="store_true", help="E[x | z] instead of a draw of x")
+    made.add_argument("--y", metavar="Y", help=HELP)
     made.takes_seed()
     made.takes_allow()
     return made
@@ -46,7 +42,6 @@ def run(words: Sequence[str]) -> int:
 
     from pyrovae.cli.growing import arrays_to
     from pyrovae.cli.images import grid, in_unit
-    from pyrovae.cli.of_labels import asked_label
     from pyrovae.cli.opening import (
         closed_form,
         form_of,
@@ -64,24 +59,24 @@ def run(words: Sequence[str]) -> int:
     found = find_run(given.run)
     allow = allowed_packages(given.allow)
     model = open_model(found, "sample", allow=allow)
+    y = given_y(given.y, model=model, found=found, allow=allow)
     shape = tuple(model.event_shape)
     form = form_of(found, allow=allow)
     suffixes = (".png", ".npy", ".npz", *([".csv"] if form else []))
     file = output(given.out, default_file(found.folder, "samples", shape, form), suffixes)
     check_picture(file, shape, count=given.n, numbers=".npy")
 
-    label = asked_label(model, given.y)
     unknown = f"--mean: p(x | z) of {part_of(model, 'likelihood')!r} has no mean in closed form"
 
-    def drawn(count: int) -> Any:
+    def drawn(count: int, first: int = 0) -> Any:
         with validation(enabled=False), closed_form(unknown):
-            return model.sample(count, mean=given.mean, **label).numpy()
+            return model.sample(count, mean=given.mean, **rows_of(y, first, count)).numpy()
 
     rows = rows_at_once(drawn, count=given.n)
     picture, csv = file.suffix.lower() == ".png", file.suffix.lower() == ".csv"
     size = 0 if picture else given.n * math.prod(shape) * _BYTES
     with memory_advice(no_room), random_state(given.seed), written(file, size=size) as path:
-        chunks = (drawn(min(rows, given.n - at)) for at in range(0, given.n, rows))
+        chunks = (drawn(min(rows, given.n - at), at) for at in range(0, given.n, rows))
         if picture:
             grid(in_unit(np.concatenate([*chunks]), part_of(model, "likelihood"))).save(path)
         else:

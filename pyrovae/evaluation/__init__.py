@@ -3,6 +3,7 @@
 from pyrovae.evaluation.aggregation import surgery
 from pyrovae.evaluation.classification import Calibration, Classification
 from pyrovae.evaluation.classifying import classification
+from pyrovae.evaluation.clustering import Clustering, clustering
 from pyrovae.evaluation.decomposition import Surgery
 from pyrovae.evaluation.evaluating import evaluate
 from pyrovae.evaluation.features import feature_classification
@@ -14,11 +15,13 @@ from pyrovae.evaluation.scores import Scores, log_prob, score
 __all__ = [
     "Calibration",
     "Classification",
+    "Clustering",
     "Evaluation",
     "Imputation",
     "Scores",
     "Surgery",
     "classification",
+    "clustering",
     "evaluate",
     "feature_classification",
     "impute",

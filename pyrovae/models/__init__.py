@@ -1,6 +1,7 @@
 """Models: pairs of a generative model and its guide, as Pyro programs."""
 
 from pyrovae.models.classifier import Classifier
+from pyrovae.models.cluster import ClusterVAE
 from pyrovae.models.conditional import ConditionalVAE
 from pyrovae.models.decoded import Decode, Score, plain
 from pyrovae.models.model import Model
@@ -12,6 +13,7 @@ from pyrovae.models.vae import VAE
 __all__ = [
     "VAE",
     "Classifier",
+    "ClusterVAE",
     "ConditionalVAE",
     "Decode",
     "Model",

@@ -193,6 +193,8 @@ class Target(nn.Module):
         shape = torch.Size(self.likelihood.event_shape)
         unknown = torch.full(shape, torch.nan)
         labels = torch.as_tensor(unknown if y is None else y, device=self.raw.device)
+        if self.levels is None:
+            labels = labels.to(self.raw.dtype)
         if labels.shape not in (shape, batch + shape):
             raise ValueError(
                 f"{self.likelihood!r} expects y to be one label, or labels of shape "
@@ -238,17 +240,24 @@ class Target(nn.Module):
                 f"{self.likelihood!r} expects y of shape [{', '.join(map(str, (rows, *shape)))}]; "
                 f"got {list(y.shape)}"
             )
+        if self.levels is None and not y.is_floating_point():
+            raise ValueError(
+                f"{self.likelihood!r} expects y to be real numbers, nan where unknown; got "
+                f"{y.dtype}: convert it with .float()"
+            )
         value, known = self.known(y)
         support: Any = self.given(self.raw).support
         right = support.check(value)
         right = right.flatten(1).all(-1) if right.dim() > 1 else right
         wrong = known & ~right
+        if not y.is_floating_point():
+            wrong = wrong | (~known & (y != -1))
         if bool(wrong.any()):
             row = int(wrong.nonzero()[0])
             kinds = "" if self.levels is None else f", classes 0 to {self.levels - 1}"
             raise ValueError(
                 f"{self.likelihood!r} cannot score y[{row}] = {y[row].tolist()}{kinds}; unknown "
-                f"labels are -1, or nan where y are real numbers"
+                f"labels are -1, or nan in floating numbers"
             )
 
     def _warmed(self, raw: Tensor) -> Tensor:

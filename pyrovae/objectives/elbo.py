@@ -11,6 +11,8 @@ from pyrovae.objectives.objective import Measurement, Objective, elbo_split
 from pyrovae.objectives.terms import PARTICLE_DIM, Policy, Terms, particle_mean
 from pyrovae.schedules import Schedule
 
+_SCORED = ("score", "mixed")  # estimators that weigh a score by the bound
+
 
 class ELBO(Objective):
     r"""The evidence lower bound, `E_q[log p(x | z)] - beta KL(q(z | x) || p(z))`.
@@ -35,9 +37,11 @@ class ELBO(Objective):
             of log q, whose mean is zero: at the exact posterior nothing is left to vary. Its KL is
             sampled. "score" takes the bound of each draw times the gradient of log q, for guides
             whose draws have no gradient; its baseline is the mean of the datum's other particles,
-            and with one particle that of the other data in the batch of one process. All three are
-            unbiased; "score" only where the bound of a datum hangs on its own draws alone, so not
-            under batch normalisation in the decoder.
+            and with one particle that of the other data in the batch of one process. "mixed"
+            differentiates the draws that have a gradient, and takes the score of the others, such
+            as a class that is drawn. All four are unbiased; "score" and "mixed" only where the
+            bound of a datum hangs on its own draws alone, so not under batch normalisation in the
+            decoder.
 
     Raises:
         ValueError: an argument is out of range, or two do not go together; or, when it is used, no
@@ -51,7 +55,7 @@ class ELBO(Objective):
     """
 
     formula = "E_q[log p(x|z)] - beta KL(q(z|x) || p(z))"
-    estimators = ("reparameterised", "stl", "score")
+    estimators = ("reparameterised", "stl", "score", "mixed")
 
     def __init__(
         self,
@@ -75,9 +79,9 @@ class ELBO(Objective):
                 "ELBO expects kl to be 'auto' or 'sampled' with estimator='stl', which leaves out "
                 "the score of a sampled log q; got kl='analytic', which has no such part"
             )
-        if estimator == "score" and free_bits > 0.0:
+        if estimator in _SCORED and free_bits > 0.0:
             raise ValueError(
-                f"ELBO expects free_bits=0 with estimator='score', which weighs each draw by "
+                f"ELBO expects free_bits=0 with estimator={estimator!r}, which weighs each draw by "
                 f"the bound of its datum: the floor is on a mean over the batch; got {free_bits!r}"
             )
         self._schedule = check_schedule(self, "beta", beta)
@@ -101,7 +105,7 @@ class ELBO(Objective):
             floored = floored_kl(terms, self._policy, floor=floor, group=group)
             penalty = floored.expand_as(kl)
         bound = reconstruction - beta * penalty
-        if self.estimator == "score":
+        if self.estimator in _SCORED:
             bound = bound + self._score(terms, terms.log_likelihood - beta * divergence)
         return Measurement(
             bound=bound,
@@ -119,7 +123,7 @@ class ELBO(Objective):
     @property
     def needs_densities(self) -> bool:
         """Whether a point has no bound: with a weight of zero it has one, its reconstruction."""
-        return self.beta != 0.0 or self.estimator == "score"
+        return self.beta != 0.0 or self.estimator in _SCORED
 
     @property
     def _policy(self) -> Policy:
@@ -130,4 +134,5 @@ class ELBO(Objective):
         signal = integrand.detach()
         mean = terms.expectation(signal).detach()
         baseline = others_mean(mean, dim=PARTICLE_DIM if self.particles > 1 else -1)
-        return particle_mean(terms.expectation(score_term(terms, signal - baseline)))
+        every = self.estimator == "score"
+        return particle_mean(terms.expectation(score_term(terms, signal - baseline, every=every)))

@@ -18,6 +18,7 @@ DRAWS: dict[str, Draws] = {
     "stl": "path",
     "dreg": "weighted",
     "score": "detached",
+    "mixed": "live",
     "vimco": "detached",
     "wake": "detached",
 }
@@ -28,13 +29,15 @@ def drawn_sites(terms: Terms) -> list[Site]:
     return [site for site in terms.latent.values() if not site.is_enumerated]
 
 
-def score_term(terms: Terms, signal: Tensor) -> Tensor:
+def score_term(terms: Terms, signal: Tensor, *, every: bool = True) -> Tensor:
     """Return `signal * (log q - its value)`, of value zero and with the gradient of a score.
 
     Arguments:
         terms: a record of detached draws.
         signal: what the score of each draw is weighed by, `[*enumerated, particles, batch]`,
             without gradient.
+        every: take the score of all drawn sites; else only of those whose draws have no gradient
+            of their own, in a record of live draws.
 
     Example:
         >>> import pyro, pyro.distributions as dist, torch
@@ -51,7 +54,10 @@ def score_term(terms: Terms, signal: Tensor) -> Tensor:
         >>> term.item(), bool(torch.autograd.grad(term, loc)[0] == 2 * terms.latent["z"].value)
         (0.0, True)
     """
-    parts = [unweighted(site) for site in drawn_sites(terms)]
+    sites = drawn_sites(terms)
+    if not every:
+        sites = [site for site in sites if not getattr(site.guide, "has_rsample", False)]
+    parts = [unweighted(site) for site in sites]
     if not parts:
         return torch.zeros_like(signal)
     log_q = sum(parts[1:], parts[0])

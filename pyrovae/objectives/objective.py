@@ -154,7 +154,7 @@ class Objective(Declared, pyro.infer.ELBO, ABC):
         terms = trace_terms(model, guide, args, kwargs, particles=self.draws, draws=draws)
         if self.needs_densities:
             terms.require_densities()
-        if torch.is_grad_enabled() and draws != "detached":
+        if torch.is_grad_enabled() and draws != "detached" and self.estimator != "mixed":
             terms.require_gradient()
         return terms
 

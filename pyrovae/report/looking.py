@@ -32,7 +32,7 @@ class Latents:
     Arguments:
         place: where each datum lies, `[rows, dimensions]`: the posterior's mean, or a draw of it.
         is_mean: whether it is the mean.
-        labels: the label of each datum, None where there are none; -1 is unlabelled.
+        labels: the class of each datum, None where there are none; -1 is unlabelled.
         names: what each dimension is called.
         kl: the KL of each dimension in nats per datum, None where it does not split.
         floored: the share of the likelihood's learned scales at their floor, None where it has
