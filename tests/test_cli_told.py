@@ -34,7 +34,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         assert main(["train", *model, *SMALL, *TOLD, "--out", "m2"]) == 0
         assert main(["train", "--model", "Classifier", *SMALL, *TOLD, "--out", "alone"]) == 0
-        words = ["--model.classifier.hidden", "[8]", "--data", "rows.npz"]
+        words = [*TOLD[2:], "--data", "rows.npz", "--batch_size", "20"]
         assert main(["train", *model, *SMALL, *words, "--out", "numbers"]) == 0
         assert main(["train", *NETS, *SMALL, "--data.labels", "100", "--out", "m1"]) == 0
     finally:

@@ -29,7 +29,7 @@ def confusion(told: Classification) -> Picture:
     counts = told.confusion.numpy()
     levels = len(counts)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    figure, (axis,) = canvas(4.3, margins=Margins(left=0.6, right=0.6, bottom=0.5, top=0.12))
+    figure, (axis,) = canvas(4.3, margins=Margins(left=0.72, right=0.3, bottom=0.5, top=0.12))
     from matplotlib.patches import Rectangle
 
     for row, column in zip(*np.nonzero(counts), strict=True):
