@@ -46,8 +46,7 @@ from pyrovae.likelihoods import (
     StudentT,
     ZeroInflatedNegativeBinomial,
 )
-from pyrovae.models import VAE, ClusterVAE, SemiSupervisedVAE
-from pyrovae.models import VAE, ConditionalVAE
+from pyrovae.models import VAE, ClusterVAE, ConditionalVAE, SemiSupervisedVAE
 from pyrovae.networks import MLP, Conv, Embedding, GatedMLP, ResNet, SetEncoder
 from pyrovae.objectives import (
     CUBO,
