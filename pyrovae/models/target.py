@@ -28,6 +28,7 @@ from pyrovae.models.labels import (
 )
 from pyrovae.networks import Builder, Folded, Network
 from pyrovae.objectives import analytic_kl, kl_rule
+from pyrovae.scopes import validation
 
 
 class Target(nn.Module):
@@ -80,8 +81,10 @@ class Target(nn.Module):
             self.raw = nn.Parameter(torch.zeros(shape))
         else:
             self.register_buffer("raw", torch.zeros(shape))
-        self.levels: int | None = getattr(self.given(self.raw), "levels", None)
-        self.inference = settled_inference(likelihood, self.given(self.raw), inference)
+        with validation(enabled=False):  # an outline of a model has no numbers to look at
+            given = self.given(self.raw)
+        self.levels: int | None = getattr(given, "levels", None)
+        self.inference = settled_inference(likelihood, given, inference)
         width = math.prod(likelihood.event_shape) if self.levels is None else self.levels
         self.condition_shape = (width,)
         self.classifier_network = Folded(
