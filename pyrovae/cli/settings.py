@@ -213,12 +213,8 @@ def _filled(
             )
     if "total_count" in takes and "total_count" not in given:
         if source.total_count is None:
-            raise UsageError(
-                [
-                    f"{path}.total_count: missing, and {source!r} states no largest "
-                    f"count; it suggests the likelihood {source.suggestion.likelihood}"
-                ]
-            )
+            said = f"{path}.total_count: missing, and {source!r} states no largest count"
+            raise UsageError([f"{said}; it suggests the likelihood {source.suggestion.likelihood}"])
         given["total_count"] = source.total_count
     for name, argument in takes.items():
         if Likelihood in argument.bases:
