@@ -1,7 +1,7 @@
 """Models: pairs of a generative model and its guide, as Pyro programs."""
 
-from pyrovae.models.classifier import Classifier
 from pyrovae.models.auxiliary import AuxiliaryVAE
+from pyrovae.models.classifier import Classifier
 from pyrovae.models.cluster import ClusterVAE
 from pyrovae.models.conditional import ConditionalVAE
 from pyrovae.models.decoded import Decode, Score, plain
@@ -14,8 +14,8 @@ from pyrovae.models.vae import VAE
 
 __all__ = [
     "VAE",
-    "Classifier",
     "AuxiliaryVAE",
+    "Classifier",
     "ClusterVAE",
     "ConditionalVAE",
     "Decode",
