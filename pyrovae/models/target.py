@@ -28,6 +28,7 @@ from pyrovae.models.labels import (
 )
 from pyrovae.networks import Builder, Folded, Network
 from pyrovae.objectives import analytic_kl, kl_rule
+from pyrovae.scopes import validation
 
 
 class Target(nn.Module):
@@ -78,8 +79,10 @@ class Target(nn.Module):
             self.raw = nn.Parameter(torch.zeros(shape))
         else:
             self.register_buffer("raw", torch.zeros(shape))
-        self.levels: int | None = getattr(self.given(self.raw), "levels", None)
-        self.inference = settled_inference(likelihood, self.given(self.raw), inference)
+        with validation(enabled=False):  # an outline of a model has no numbers to check
+            given = self.given(self.raw)
+        self.levels: int | None = getattr(given, "levels", None)
+        self.inference = settled_inference(likelihood, given, inference)
         width = math.prod(likelihood.event_shape) if self.levels is None else self.levels
         self.condition_shape = (width,)
         self.classifier_network = Folded(
@@ -246,7 +249,7 @@ class Target(nn.Module):
         support: Any = self.given(self.raw).support
         right = support.check(value)
         right = right.flatten(1).all(-1) if right.dim() > 1 else right
-        wrong = known & ~right
+        wrong = known & ~(right & value.isfinite().reshape(rows, math.prod(shape)).all(-1))
         if not y.is_floating_point():
             wrong = wrong | (~known & (y != -1))
         if bool(wrong.any()):
