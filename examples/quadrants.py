@@ -67,7 +67,8 @@ def complete(visible: int, given: argparse.Namespace) -> tuple[float, float]:
     train, valid, test = source.load()
     assert test is not None
     if given.test < len(test):
-        test = as_data(next(test.batches(batch_size=given.test)))
+        first = next(test.batches(batch_size=given.test))
+        test = as_data({name: first[name] for name in ("x", "y", "observed")})
     suited = source.suggestion
     made = getattr(likelihoods, suited.likelihood)
     settings: dict[str, Any] = {
@@ -82,6 +83,7 @@ def complete(visible: int, given: argparse.Namespace) -> tuple[float, float]:
     prediction = Prediction(made(source.event_shape, **suited.arguments), given.width)
     pyrovae.fit((prediction.model, prediction.guide), train, **settings)
     baseline = prediction.nats(test)
+    print(f"{visible} visible: prediction {baseline:.2f}", flush=True)
 
     widths = (given.width, given.width)
     cvae = pyrovae.ConditionalVAE(
@@ -101,7 +103,7 @@ def complete(visible: int, given: argparse.Namespace) -> tuple[float, float]:
     pyrovae.fit(cvae, train, **settings)
     result = pyrovae.evaluate(cvae, test, samples=given.samples)
     print(
-        f"{visible} visible: prediction {baseline:.2f}, conditional VAE {-result.log_prob:.2f} "
+        f"{visible} visible: conditional VAE {-result.log_prob:.2f} "
         f"+- {result.log_prob_data_error:.2f} (data), better by {baseline + result.log_prob:.2f}; "
         f"its -ELBO {-result.elbo:.2f}, {result.ess:.0f} effective samples of {given.samples}",
         flush=True,

@@ -46,7 +46,7 @@ from pyrovae.likelihoods import (
     StudentT,
     ZeroInflatedNegativeBinomial,
 )
-from pyrovae.models import VAE, ClusterVAE, SemiSupervisedVAE
+from pyrovae.models import VAE, ClusterVAE, ConditionalVAE, SemiSupervisedVAE
 from pyrovae.networks import MLP, Conv, Embedding, GatedMLP, ResNet, SetEncoder
 from pyrovae.objectives import (
     CUBO,
@@ -1008,7 +1008,21 @@ def objectives(posterior: str) -> list[Any]:
     return [ELBO(beta=0)] if POSTERIORS[posterior].point else [ELBO(), IWAE(particles=2)]
 
 
-MODELS: dict[str, Case] = {"VAE": Case(small_vae)}
+def small_cvae(shape: Shape = (1, 4, 3), **changed: Any) -> ConditionalVAE:
+    """A conditional VAE of three classes, with two latent dimensions, and arguments changed."""
+    parts: dict[str, Any] = {
+        "prior": priors.StandardNormal(2),
+        "likelihood": Bernoulli(shape),
+        "posterior": MeanFieldNormal(),
+        "encoder": MLP((6,)),
+        "decoder": MLP((6,)),
+    }
+    if "condition_shape" not in changed:
+        parts["levels"] = 3
+    return ConditionalVAE(**(parts | changed))
+
+
+MODELS: dict[str, Case] = {"VAE": Case(small_vae), "ConditionalVAE": Case(small_cvae)}
 
 ROOMS: dict[str, dict[str, Case]] = {
     "priors": PRIORS,

@@ -18,6 +18,7 @@ from cases import (
     SPLIT,
     data_for,
     randomized,
+    small_cvae,
     small_vae,
 )
 from pyro.infer import Trace_ELBO
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 import pyrovae
 from pyrovae.networks import MLP
 from pyrovae.objectives import ELBO
+from pyrovae.priors import ConditionalNormal
 from pyrovae.training import compiled
 from pyrovae.training.compiled import CompiledLoss
 
@@ -136,7 +138,21 @@ def test_the_graph_of_every_part_and_objective(row: dict[str, Any], objective: s
 
 
 def test_every_model_has_a_row() -> None:
-    assert set(MODELS) == {"VAE"}, "a new model belongs into the rows of this file"
+    known = {"VAE", "ConditionalVAE"}
+    assert set(MODELS) == known, "a new model belongs into the rows of this file"
+
+
+@pytest.mark.usefixtures("recorded_only")
+@pytest.mark.parametrize("objective", ["ELBO", "IWAE"])
+@pytest.mark.parametrize("image", [False, True])
+def test_the_graph_of_a_model_that_is_given_y(image: bool, objective: str) -> None:
+    prior = ConditionalNormal(2, condition=4 if image else 3, hidden=(4,))
+    about: dict[str, Any] = {"condition_shape": (2, 2)} if image else {"levels": 3}
+    cvae = randomized(small_cvae((6,), prior=prior, baseline=MLP((3,)), **about), spread=0.2)
+    y = torch.randn(5, 2, 2) if image else torch.tensor([0, 2, 1, 1, 0])
+    batch = {"x": cvae.sample(5, y=y), "y": y, "observed": torch.rand(5, 6) < 0.7}
+    loss = OBJECTIVES[objective].make()(cvae.model, cvae.guide)
+    same_as_eager(loss, cvae, batch, rtol=0.0, atol=0.0)
 
 
 @pytest.mark.parametrize(

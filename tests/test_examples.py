@@ -3,6 +3,7 @@
 import ast
 import csv
 import importlib.util
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -278,3 +279,19 @@ def test_mnist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert result.data == 50
     assert -300.0 < result.elbo <= result.log_prob < -80.0
     assert (tmp_path / "model").is_dir()
+
+
+# -------------------------------------------------------------------------------------- quadrants
+
+
+def test_quadrants_are_predicted_and_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "--quick --quadrants 2 --epochs 1 --width 16 --dim 2 --samples 5"
+    with imported("quadrants") as module:
+        found = module.main(words.split())
+    assert list(found) == [2]
+    prediction, cvae = found[2]
+    assert all(0.0 < score < 32 * 16 * math.log(17) for score in found[2])
+    out = capsys.readouterr().out
+    assert f"2 visible: prediction {prediction:.2f}\n" in out
+    assert f"conditional VAE {cvae:.2f} +- " in out
+    assert f"better by {prediction - cvae:.2f}" in out

@@ -414,7 +414,10 @@ def test_data_of_any_shape(shape: tuple[int, ...], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("labels", "dim"),
-    [("few", 1), ("many", 1), ("few", 2), ("none of them", 2), ("huge", 2), ("many", 70)],
+    [
+        *(("few", 1), ("many", 1), ("few", 2), ("none of them", 2), ("huge", 2), ("many", 70)),
+        *(("numbers", 1), ("numbers", 2)),
+    ],
 )
 def test_labels_of_any_kind(labels: str, dim: int, tmp_path: Path) -> None:
     torch.manual_seed(0)
@@ -424,13 +427,14 @@ def test_labels_of_any_kind(labels: str, dim: int, tmp_path: Path) -> None:
         "many": torch.arange(50) - 1,
         "none of them": torch.full((50,), -1),
         "huge": torch.full((50,), 2**60),
+        "numbers": torch.where(torch.arange(50) % 3 > 0, torch.randn(50), torch.nan)[:, None],
     }[labels]
     report = write([tmp_path], data={"x": torch.randn(50, 3), "y": y})
     said = [note for note in report.notes[tmp_path] if "collapsed" not in note]
     assert len(said) == 1  # there was no training
     page = check_page(report.file)
     coloured = "coloured by label" in page.section("latent-space")
-    assert coloured == (labels != "none of them" and dim > 1)
+    assert coloured == (labels not in ("none of them", "numbers") and dim > 1)
 
 
 @pytest.mark.parametrize(

@@ -326,6 +326,9 @@ CASES: dict[str, tuple[str, Any]] = {
     "data Hidden": ("--data Hidden --data.share 0.25 --data.seed 5 --data.source Arrays "
                     "--data.source.path bits.npz",
                     data.Hidden(data.Arrays("bits.npz"), share=0.25, seed=5)),
+    "data Quadrants": ("--data Quadrants --data.visible 3 --data.fill -2 --data.source images/ "
+                       "--data.source.size 6",
+                       data.Quadrants(data.ImageFolder("images/", size=6), visible=3, fill=-2)),
     "encoder Conv": (
         "--data images/ --data.size 8 --model.encoder Conv --model.encoder.channels [3] "
         "--model.encoder.hidden 5 --model.encoder.activation elu",

@@ -124,7 +124,7 @@ class _Encode:
         from pyrovae.scopes import evaluation_mode, validation
 
         with torch.no_grad(), evaluation_mode(self.model), validation(enabled=False):
-            q = self.model.encode(**known(batch))
+            q = self.model.encode(**known(batch, self.model.encode))
             if self.draw:
                 return {"z": q.sample()}
             try:

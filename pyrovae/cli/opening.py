@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 import torch
@@ -137,9 +138,15 @@ def part_of(model: Model, name: str) -> Any:
     return getattr(model, name, model)
 
 
-def known(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return what `encode` and `reconstruct` take of a batch: x, and what is known of it."""
-    return {key: batch[key] for key in ("x", "observed") if key in batch}
+def known(batch: Mapping[str, Tensor], method: Callable[..., Any]) -> dict[str, Tensor]:
+    """Return what a method of a model takes of a batch: x, what is known of it, and its y.
+
+    Arguments:
+        batch: the batch.
+        method: `encode` or `reconstruct`; a model without labels takes no y.
+    """
+    names = ["x", "observed", *(["y"] if "y" in signature(method).parameters else [])]
+    return {key: batch[key] for key in names if key in batch}
 
 
 @contextmanager

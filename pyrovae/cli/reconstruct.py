@@ -149,12 +149,13 @@ def _reconstructed(model: Any, batch: "Mapping[str, Tensor]", *, mean: bool) -> 
     with torch.no_grad(), evaluation_mode(model), validation(enabled=False):
         if mean:
             with closed_form(posterior):
-                z = model.encode(**known(batch)).mean
+                z = model.encode(**known(batch, model.encode)).mean
             with closed_form(likelihood):
-                made = model.likelihood.typical(model.decode(z))
+                y = {key: it for key, it in known(batch, model.decode).items() if key == "y"}
+                made = model.likelihood.typical(model.decode(z, **y))
         else:
             with closed_form(likelihood):
-                made = model.reconstruct(**known(batch))
+                made = model.reconstruct(**known(batch, model.reconstruct))
     kept = {key: batch[key] for key in ("index", "y", "observed") if key in batch}
     found = {"x": batch["x"], "reconstruction": made, **kept}
     return {key: value.numpy() for key, value in found.items()}

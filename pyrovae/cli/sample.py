@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyrovae.cli.arguments import Parser, allowed_packages, positive
+from pyrovae.cli.given_y import HELP, given_y, rows_of
 
 _BYTES = 4  # of a number
 
@@ -26,6 +27,7 @@ def parser() -> Parser:
         "in RUN)",
     )
     made.add_argument("--mean", action="store_true", help="E[x | z] instead of a draw of x")
+    made.add_argument("--y", metavar="Y", help=HELP)
     made.takes_seed()
     made.takes_allow()
     return made
@@ -57,6 +59,7 @@ def run(words: Sequence[str]) -> int:
     found = find_run(given.run)
     allow = allowed_packages(given.allow)
     model = open_model(found, "sample", allow=allow)
+    y = given_y(given.y, model=model, found=found, allow=allow)
     shape = tuple(model.event_shape)
     form = form_of(found, allow=allow)
     suffixes = (".png", ".npy", ".npz", *([".csv"] if form else []))
@@ -65,15 +68,15 @@ def run(words: Sequence[str]) -> int:
 
     unknown = f"--mean: p(x | z) of {part_of(model, 'likelihood')!r} has no mean in closed form"
 
-    def drawn(count: int) -> Any:
+    def drawn(count: int, first: int = 0) -> Any:
         with validation(enabled=False), closed_form(unknown):
-            return model.sample(count, mean=given.mean).numpy()
+            return model.sample(count, mean=given.mean, **rows_of(y, first, count)).numpy()
 
     rows = rows_at_once(drawn, count=given.n)
     picture, csv = file.suffix.lower() == ".png", file.suffix.lower() == ".csv"
     size = 0 if picture else given.n * math.prod(shape) * _BYTES
     with memory_advice(no_room), random_state(given.seed), written(file, size=size) as path:
-        chunks = (drawn(min(rows, given.n - at)) for at in range(0, given.n, rows))
+        chunks = (drawn(min(rows, given.n - at), at) for at in range(0, given.n, rows))
         if picture:
             grid(in_unit(np.concatenate([*chunks]), part_of(model, "likelihood"))).save(path)
         else:

@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from pyrovae.cli.conditions import AROUND, with_condition, without_condition
 from pyrovae.cli.errors import UsageError
 from pyrovae.cli.flags import Flags, layer, over, written
 from pyrovae.config import Written, arguments, complete, find, find_class, from_tree, read, to_tree
@@ -26,8 +27,6 @@ from pyrovae.objectives import Objective
 from pyrovae.training.checks import check_settings
 
 LINKED = ("event_shape", "total_count")  # arguments of a likelihood that the data know
-
-_AROUND = ("Hidden", "Quadrants")  # sources around another one
 
 # what stands in a likelihood of likelihoods where none is given
 _NORMAL = {"class_path": "pyrovae.likelihoods.Normal", "init_args": {"scale": "element"}}
@@ -128,7 +127,7 @@ def _within(
     values: Sequence[tuple[str, Any]], data: Any, allow: Iterable[str]
 ) -> Iterator[tuple[str, Any]]:
     """Yield flags, of which a word for the source in another is read as one after `--data`."""
-    around = isinstance(data, Written) and data.name.rpartition(".")[2] in _AROUND
+    around = isinstance(data, Written) and data.name.rpartition(".")[2] in AROUND
     for name, value in values:
         with suppress(UsageError):  # what it should be is said where the tree is checked
             if around and name == "data.source":
@@ -185,7 +184,7 @@ def linked(
         said = f"likelihood {suited.likelihood}, because {suited.reason}"
     filled = _filled(likelihood, source, allow, "model.likelihood")
     whole = _with_likelihood(tree, filled)
-    model = whole["model"]
+    model = with_condition(whole["model"], source, allow=allow)
     names = arguments(find_class(model["class_path"], allow=allow))  # in the constructor's order
     ordered = {name: model["init_args"][name] for name in names}
     return {**whole, "model": {**model, "init_args": ordered}}, said
@@ -193,6 +192,7 @@ def linked(
 
 def unlinked(tree: dict[str, Any], source: Source) -> dict[str, Any]:
     """Return a run's tree without what the data fill in again, so that they can be exchanged."""
+    tree = {**tree, "model": without_condition(tree["model"], source)}
     return _with_likelihood(tree, _emptied(tree["model"]["init_args"]["likelihood"], source))
 
 

@@ -72,15 +72,15 @@ def schema_of(
     names = tuple(declared) if whole else rows.names
     found = {name: declared.get(name) for name in names}
     for name, column in found.items():
-        kind = column.kind if column is not None else ""
+        marked = column.kind if column is not None else ""
         if name == label:
-            found[name] = column if kind == "label" else Column(name, "label")
+            found[name] = column if marked == "label" else Column(name, "label")
         elif name == target and column is not None:
             found[name] = _as_target(column)
-        elif kind in ("label", "target"):
-            argument = "label or target" if kind == "label" else kind
+        elif marked in ("label", "target"):
+            argument = "label or target" if marked == "label" else marked
             raise ValueError(
-                f"Table: the column {quoted(name)} is of the kind {kind}: name it as {argument}"
+                f"Table: the column {quoted(name)} is of the kind {marked}: name it as {argument}"
             )
     left_out: dict[str, str] = {}
     open_names = [name for name, column in found.items() if column is None or not column.settled]

@@ -177,7 +177,7 @@ class Table(Source):
     @property
     def label_form(self) -> LabelForm | None:
         label = self.schema.label
-        return label and LabelForm(levels=len(label.levels) or None)
+        return None if label is None else LabelForm(levels=len(label.levels) or None)
 
     @property
     def form(self) -> TableForm | None:

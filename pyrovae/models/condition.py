@@ -116,13 +116,13 @@ class Condition:
 
     def check(self, batch: Mapping[str, Tensor]) -> None:
         """Raise where a batch has no y, or one of another kind, unknown or out of range."""
-        y = self.require(batch.get("y"), len(batch["x"]))
-        if self.levels is None and not y.is_floating_point():
+        y = batch.get("y")
+        if self.levels is None and y is not None and not y.is_floating_point():
             raise TypeError(
                 f"{self.owner} expects y to be {self.in_words}, floating; got {y.dtype}, which are "
                 f"classes: give levels=how many there are, or convert y with .float()"
             )
-        self._require_known(y)
+        self._require_known(self.require(y, len(batch["x"])))
 
     @property
     def in_words(self) -> str:

@@ -7,6 +7,7 @@ from torch.distributions import Independent
 
 from pyrovae.objectives.aggregate import aggregated_site
 from pyrovae.objectives.checks import check_number, check_policy
+from pyrovae.objectives.draws import family_of
 from pyrovae.objectives.objective import Measurement, Objective, elbo_split
 from pyrovae.objectives.terms import Policy, Site, Terms, particle_mean
 
@@ -120,6 +121,6 @@ class DIP(Objective):
         other = "" if moment == "mean" else ", or DIP(kind='I'), which reads the mean alone"
         return ValueError(
             f"DIP(kind={self.kind!r}) reads the {moment} of q(z | x), but at site '{site.name}' "
-            f"{type(site.guide).__name__} has none in closed form; use a posterior such as "
+            f"{family_of(site.guide)} has none in closed form; use a posterior such as "
             f"MeanFieldNormal() or FullRankNormal(){other}"
         )

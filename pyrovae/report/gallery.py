@@ -1,6 +1,7 @@
 """The gallery: what a run's model draws and what it makes of held-out data, as figures."""
 
 from collections.abc import Callable, Iterator, Mapping
+from inspect import signature
 
 import torch
 from torch import Tensor
@@ -74,7 +75,8 @@ def reconstructions(view: View) -> Iterator[Picture]:
     if x is None:
         raise ValueError(view.no_latents)
 
-    given = {name: batch[name] for name in ("x", "observed") if name in batch}
+    takes = ("x", "observed", *(["y"] if "y" in signature(model.reconstruct).parameters else []))
+    given = {name: batch[name] for name in takes if name in batch}
 
     def again(rows: Mapping[str, Tensor]) -> Tensor:
         found: Tensor = model.reconstruct(**rows)

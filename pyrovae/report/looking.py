@@ -32,7 +32,7 @@ class Latents:
     Arguments:
         place: where each datum lies, `[rows, dimensions]`: the posterior's mean, or a draw of it.
         is_mean: whether it is the mean.
-        labels: the label of each datum, None where there are none; -1 is unlabelled.
+        labels: the class of each datum, None where there are none; -1 is unlabelled.
         names: what each dimension is called.
         kl: the KL of each dimension in nats per datum, None where it does not split.
         floored: the share of the likelihood's learned scales at their floor, None where it has
@@ -156,7 +156,7 @@ class _Sums:
             for name in _names(site.name, value.shape[1])
         ]
         self.places.append(torch.cat(flat, dim=1))
-        if labels is not None:
+        if labels is not None and not labels.is_floating_point():  # numbers are no classes
             self.labels.append(labels)
         self._add_kl([terms.kl_per_dimension(site, "auto") for site in sites], rows)
         for site in terms.observed.values():
