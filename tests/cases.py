@@ -46,8 +46,7 @@ from pyrovae.likelihoods import (
     StudentT,
     ZeroInflatedNegativeBinomial,
 )
-from pyrovae.models import VAE, ClusterVAE, SemiSupervisedVAE
-from pyrovae.models import VAE, ConditionalVAE
+from pyrovae.models import VAE, Classifier, ClusterVAE, ConditionalVAE, SemiSupervisedVAE
 from pyrovae.networks import MLP, Conv, Embedding, GatedMLP, ResNet, SetEncoder
 from pyrovae.objectives import (
     CUBO,
@@ -1066,7 +1065,18 @@ def small_cluster(**changed: Any) -> ClusterVAE:
     return ClusterVAE(**(parts | changed))
 
 
+def small_classifier(**changed: Any) -> Classifier:
+    """A classifier of three classes by itself, with arguments changed."""
+    parts: dict[str, Any] = {
+        "likelihood": Bernoulli((6,)),
+        "target": likelihoods.Categorical((), levels=3),
+        "classifier": MLP((4,)),
+    }
+    return Classifier(**(parts | changed))
+
+
 MODELS |= {
+    "Classifier": Case(small_classifier),
     "SemiSupervisedVAE": Case(small_semi_supervised),
     "ClusterVAE": Case(small_cluster),
 }

@@ -16,7 +16,7 @@ from pyrovae.cli.notes import notes
 from pyrovae.cli.resume import settings_of_run
 from pyrovae.cli.run_folder import CONFIG, TENSORBOARD, kept_once_begun, new_folder
 from pyrovae.cli.settings import check_numbers, linked, maker, read_settings, unlinked
-from pyrovae.cli.show import NO_DENSITY, is_of_points, show
+from pyrovae.cli.show import labels_told, no_density, show
 from pyrovae.config import dump, from_tree, to_tree
 from pyrovae.data import Data, Source
 from pyrovae.declared import arguments_of
@@ -101,10 +101,11 @@ def run(words: Sequence[str]) -> int:
         if not processes.first:  # the first evaluates, and nobody has to wait for it
             return code
         if splits.test is not None:
-            _evaluate(model, splits.test, tree, folder)
+            _evaluate(model, splits._asdict(), tree, folder)
         if tree["report"]:
             _report(folder, allow)
-    verbs = ("sample", "reconstruct", "encode")
+    verbs = [verb for verb in ("sample", "reconstruct", "encode") if hasattr(model, verb)]
+    verbs = verbs or ["evaluate", "report"]  # of a classifier
     print(f"\nThe run is in {folder}. Next: {', '.join(f'pyrovae {v} {folder}' for v in verbs)}")
     return code
 
@@ -163,7 +164,7 @@ def _describe(
     rows["parameters"] = f"{count:,}"
     width = max(map(len, rows))
     if said:
-        print(f"No likelihood was given: {said}.\n")
+        print(f"{said}\n")
     if columns:
         print("\n".join(columns) + "\n")
     print("\n".join(f"{name:<{width}}  {text}" for name, text in rows.items()) + "\n", flush=True)
@@ -201,12 +202,14 @@ def _fit(
     return history
 
 
-def _evaluate(model: Model, test: Any, tree: dict[str, Any], folder: Path) -> None:
-    if is_of_points(model):
-        print(NO_DENSITY)
-        return
-    result = evaluate(model, test, samples=tree["samples"], seed=tree["seed"])
-    show(result, split="test", folder=folder)
+def _evaluate(model: Model, splits: Any, tree: dict[str, Any], folder: Path) -> None:
+    why_not, result = no_density(model), None
+    if why_not:
+        print(why_not)
+    else:
+        result = evaluate(model, splits["test"], samples=tree["samples"], seed=tree["seed"])
+    told = labels_told(model, splits, split="test", seed=tree["seed"])
+    show(result, split="test", folder=folder, told=told)
 
 
 def _report(folder: Path, allow: tuple[str, ...]) -> None:

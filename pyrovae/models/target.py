@@ -28,6 +28,7 @@ from pyrovae.models.labels import (
 )
 from pyrovae.networks import Builder, Folded, Network
 from pyrovae.objectives import analytic_kl, kl_rule
+from pyrovae.scopes import validation
 
 
 class Target(nn.Module):
@@ -42,6 +43,7 @@ class Target(nn.Module):
         inference: how an unknown y is inferred, None for what suits the target.
         temperature: of relaxed draws.
         prior: whether the raw numbers of p(y) are "fixed" or "learned".
+        beside: the shape of what the classifier gets beside x, None for nothing.
         warmup: training steps in which the gradient of the bound into q(y | x) of rows without a
             label rises from zero to its full size; its value stays the same.
 
@@ -63,6 +65,7 @@ class Target(nn.Module):
         inference: Inference | None = None,
         temperature: float = 0.5,
         prior: str = "fixed",
+        beside: tuple[int, ...] | None = None,
         warmup: int = 0,
     ) -> None:
         super().__init__()
@@ -78,12 +81,18 @@ class Target(nn.Module):
             self.raw = nn.Parameter(torch.zeros(shape))
         else:
             self.register_buffer("raw", torch.zeros(shape))
-        self.levels: int | None = getattr(self.given(self.raw), "levels", None)
-        self.inference = settled_inference(likelihood, self.given(self.raw), inference)
+        with validation(enabled=False):  # an outline of a model has no numbers to look at
+            given = self.given(self.raw)
+        self.levels: int | None = getattr(given, "levels", None)
+        self.inference = settled_inference(likelihood, given, inference)
         width = math.prod(likelihood.event_shape) if self.levels is None else self.levels
         self.condition_shape = (width,)
         self.classifier_network = Folded(
-            classifier, tuple(model.likelihood.event_shape), shape, owner="the classifier"
+            classifier,
+            tuple(model.likelihood.event_shape),
+            shape,
+            owner="the classifier",
+            condition_shape=beside,
         )
 
     @property
@@ -150,14 +159,17 @@ class Target(nn.Module):
         codes = torch.arange(self.levels, device=y.device)
         return (y.unsqueeze(-1) == codes).to(self.raw.dtype)
 
-    def classified(self, inputs: Tensor, observed: Tensor | None = None) -> Tensor:
+    def classified(
+        self, inputs: Tensor, observed: Tensor | None = None, *, beside: Tensor | None = None
+    ) -> Tensor:
         """Return the classifier's output, the raw numbers of q(y | x).
 
         Arguments:
             inputs: x as a network sees it, of shape `[*batch, *event_shape]`.
             observed: which entries of x are known.
+            beside: what it gets beside x.
         """
-        raw: Tensor = self.classifier_network(inputs, observed=observed)
+        raw: Tensor = self.classifier_network(inputs, observed=observed, condition=beside)
         return raw
 
     def given(self, raw: Tensor) -> Any:
