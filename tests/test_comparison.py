@@ -19,6 +19,7 @@ from pyrovae.comparison import (
     Summary,
     Value,
     baselines,
+    concerns,
     csv_text,
     difference,
     draw,
@@ -190,6 +191,22 @@ def test_baselines_are_models_of_the_same_parts() -> None:
 def test_a_prior_of_labels_becomes_one_without() -> None:
     tree = settings(semi(ConditionalNormal(5, condition=3)))
     assert repr(from_tree(baselines(tree)["M1"]["model"]).prior) == "StandardNormal(5)"
+
+
+def test_the_features_of_a_stacked_model_are_its_baseline() -> None:
+    features = to_tree(VAE(**parts(StandardNormal(6))))
+    given = to_tree(semi(StandardNormal(2)))["init_args"]
+    del given["likelihood"]
+    model = {
+        "class_path": "pyrovae.models.StackedVAE",
+        "init_args": {**given, "features": features},
+    }
+    found = baselines({"model": model})
+    assert found["M1"]["model"] == features
+    assert repr(from_tree(found["Classifier"]["model"]).likelihood) == "Bernoulli((8,))"
+    keys = ["model.features.prior", "model.prior", "model.classifier", "data.labels"]
+    assert [concerns("M1", key, model) for key in keys] == [True, False, False, True]
+    assert [concerns("Classifier", key, model) for key in keys] == [False, False, True, True]
 
 
 @pytest.mark.parametrize("without", ["likelihood", "target"])
