@@ -243,31 +243,7 @@ class Target(nn.Module):
 
     def check(self, y: Tensor, *, rows: int) -> None:
         """Raise ValueError where labels are not of this kind, or out of range."""
-        shape = tuple(self.likelihood.event_shape)
-        if tuple(y.shape) != (rows, *shape):
-            raise ValueError(
-                f"{self.likelihood!r} expects y of shape [{', '.join(map(str, (rows, *shape)))}]; "
-                f"got {list(y.shape)}"
-            )
-        if self.levels is None and not y.is_floating_point():
-            raise ValueError(
-                f"{self.likelihood!r} expects y to be real numbers, nan where unknown; got "
-                f"{y.dtype}: convert it with .float()"
-            )
-        value, known = self.known(y)
-        support: Any = self.given(self.raw).support
-        right = support.check(value)
-        right = right.flatten(1).all(-1) if right.dim() > 1 else right
-        wrong = known & ~right
-        if not y.is_floating_point():
-            wrong = wrong | (~known & (y != -1))
-        if bool(wrong.any()):
-            row = int(wrong.nonzero()[0])
-            kinds = "" if self.levels is None else f", classes 0 to {self.levels - 1}"
-            raise ValueError(
-                f"{self.likelihood!r} cannot score y[{row}] = {y[row].tolist()}{kinds}; unknown "
-                f"labels are -1, or nan in floating numbers"
-            )
+        check_labels(self, y, rows=rows)
 
     def _warmed(self, raw: Tensor) -> Tensor:
         """Return the classifier's output with its gradient of this step.
