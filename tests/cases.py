@@ -46,10 +46,10 @@ from pyrovae.likelihoods import (
     StudentT,
     ZeroInflatedNegativeBinomial,
 )
-from pyrovae.models import VAE, Classifier, ClusterVAE, ConditionalVAE, SemiSupervisedVAE
 from pyrovae.models import (
     VAE,
     AuxiliaryVAE,
+    Classifier,
     ClusterVAE,
     ConditionalVAE,
     SemiSupervisedVAE,
@@ -1083,8 +1083,6 @@ def small_classifier(**changed: Any) -> Classifier:
     return Classifier(**(parts | changed))
 
 
-MODELS |= {
-    "Classifier": Case(small_classifier),
 def small_auxiliary(**changed: Any) -> AuxiliaryVAE:
     """An auxiliary model of three classes, with two latent dimensions, and arguments changed."""
     parts: dict[str, Any] = {
@@ -1118,6 +1116,7 @@ def small_stacked(**changed: Any) -> StackedVAE:
 
 MODELS |= {
     "AuxiliaryVAE": Case(small_auxiliary),
+    "Classifier": Case(small_classifier),
     "StackedVAE": Case(small_stacked),
     "SemiSupervisedVAE": Case(small_semi_supervised),
     "ClusterVAE": Case(small_cluster),

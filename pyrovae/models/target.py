@@ -21,6 +21,7 @@ from pyrovae.distributions import (
 from pyrovae.likelihoods import Likelihood
 from pyrovae.models.labels import (
     Inference,
+    check_labels,
     check_warmup,
     is_learned,
     require_target,
