@@ -1,5 +1,6 @@
 """Labels: settings and small steps that the models of labels share."""
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -86,7 +87,8 @@ def check_labels(target: Any, y: Tensor, *, rows: int) -> None:
     value, known = target.known(y)
     right = target.given(target.raw).support.check(value)
     right = right.flatten(1).all(-1) if right.dim() > 1 else right
-    wrong = known & ~right
+    finite = value.isfinite().reshape(rows, math.prod(likelihood.event_shape)).all(-1)
+    wrong = known & ~(right & finite)
     if not y.is_floating_point():
         wrong = wrong | (~known & (y != -1))
     if bool(wrong.any()):
