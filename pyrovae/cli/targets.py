@@ -70,7 +70,8 @@ def with_target(
         UsageError: the data have no labels, or other ones than the tree says.
     """
     takes = arguments(find_class(model["class_path"], allow=allow))
-    given, said = dict(model["init_args"]), []
+    given = dict(model["init_args"])
+    said: list[str] = []
     if CLASSIFIER in takes and CLASSIFIER not in given:
         given[CLASSIFIER] = to_tree(find_class(f"pyrovae.networks.{_NETWORK}")())
     if TARGET not in takes:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from pyro.distributions import Categorical, MixtureSameFamily
 from pyro.distributions.torch_distribution import TorchDistributionMixin
+from pyro.poutine.runtime import InferDict
 from torch import Tensor
 
 from pyrovae.evaluation.label_mixture import LabelMixture
@@ -69,7 +70,7 @@ def without_label(model: Any, terms: Terms) -> Terms:
     return Terms(latent=latent, observed=terms.observed)
 
 
-def label_alone(model: Any, message: Any) -> dict[str, str]:
+def label_alone(model: Any, message: Any) -> InferDict:
     """Return what Pyro is told of a site for a label to be enumerated, and all others drawn."""
     apart = message["name"] == _LABEL and isinstance(model, Model) and hasattr(model, "classify")
     values = apart and getattr(message["fn"], "has_enumerate_support", False)
