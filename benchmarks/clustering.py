@@ -4,8 +4,8 @@ All ways have the same networks, 784-HIDDEN-LATENT with Bernoulli pixels, binari
 ten clusters. What clusters and digits share is measured on the test images: the accuracy is by the
 best one-to-one map from clusters to digits, which sees the test labels; nothing else does.
 
-- warm: `ClusterVAE`, whose prior is the standard normal for the first third of the steps.
-- cold: `ClusterVAE` with warmup=0, whose components are parameters from the first step on.
+- warm: `ClusterVAE`, whose components begin where a warm-up finds them.
+- cold: `ClusterVAE` with warmup=0, whose components begin at random.
 - afterwards: `VAE` with the standard normal as prior, and scikit-learn's `GaussianMixture` with
   diagonal covariances, the best of three starts, on the means of q(z | x) of 10 000 images.
 
@@ -58,7 +58,6 @@ def assigned(
     way: str, train: TensorData, test: Tensor, options: argparse.Namespace, seed: int
 ) -> Tensor:
     """Train by one way from one seed and return the clusters of the test images."""
-    steps = options.epochs * -(-len(train) // BATCH)
     with random_state(seed):
         if way == "afterwards":
             prior = StandardNormal(options.latent)
@@ -67,7 +66,7 @@ def assigned(
             model = ClusterVAE(  # type: ignore[assignment]
                 dim=options.latent,
                 clusters=CLUSTERS,
-                warmup=steps // 3 if way == "warm" else 0,
+                warmup=options.warmup if way == "warm" else 0,
                 **parts(options.hidden),  # type: ignore[arg-type]
             )
     pyrovae.fit(
@@ -100,12 +99,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--latent", type=int, default=10)
     parser.add_argument("--hidden", type=int, default=400)
+    parser.add_argument("--warmup", type=int, default=2000, help="steps before the first epoch")
     parser.add_argument("--rows", type=int, help="images to train and to test on; all by default")
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
     parser.add_argument("--quick", action="store_true", help="only see that everything runs")
     options = parser.parse_args(arguments)
     if options.quick:
-        options.seeds, options.epochs, options.hidden, options.rows = 2, 2, 16, options.rows or 500
+        options.seeds, options.epochs, options.hidden = 2, 2, 16
+        options.warmup, options.rows = 20, options.rows or 500
     splits = MNIST(valid=0).load()
     kept = {name: tensor[: options.rows] for name, tensor in splits.train.tensors.items()}
     train = TensorData(kept, transform=splits.train.transform)

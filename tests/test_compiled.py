@@ -138,7 +138,7 @@ def test_the_graph_of_every_part_and_objective(row: dict[str, Any], objective: s
 
 
 def test_every_model_has_a_row() -> None:
-    known = {"VAE", "ConditionalVAE"}
+    known = {"VAE", "ConditionalVAE", "SemiSupervisedVAE", "ClusterVAE"}
     assert set(MODELS) == known, "a new model belongs into the rows of this file"
 
 

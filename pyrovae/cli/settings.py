@@ -55,6 +55,7 @@ def options(
     data: Source,
     model: Model,
     objective: Objective,
+    features: str | None = None,
     epochs: int | None = None,
     batch_size: int = 64,
     seed: int = 0,
@@ -80,6 +81,7 @@ def options(
         model: the model; its parts are model.prior, model.likelihood (by default the one that
             suits the data), model.posterior, model.encoder and model.decoder
         objective: the bound that is raised
+        features: the run folder of the trained VAE below a StackedVAE
         epochs: how many times to go through the data; by default 50, or more, to make 1000 steps
         batch_size: rows in a batch
         seed: seeds starting values, noise and order, and the draws of the evaluation
@@ -119,7 +121,7 @@ def read_settings(flags: Flags, *, allow: Iterable[str] = ()) -> dict[str, Any]:
         tree["data"] = over(tree["data"], source_tree(name, allow=allow))
     tree = layer(tree, list(_within(flags.values, tree["data"], allow)))
     tree["model"] = named_classifier(tree["model"])
-    names = (*LINKED, "likelihood", TARGET, CLASSIFIER)
+    names = (*LINKED, "likelihood", TARGET, CLASSIFIER, "features")
     whole, problems = complete(tree, arguments(options), allow=allow, linked=names)
     if problems:
         raise UsageError(problems)

@@ -10,12 +10,13 @@ from typing import Any
 from pyrovae import __version__
 from pyrovae.cli.arguments import allowed_packages
 from pyrovae.cli.errors import UsageError
+from pyrovae.cli.features import settings_to_keep, take_features, with_features
 from pyrovae.cli.flags import lex
 from pyrovae.cli.help import train_help
 from pyrovae.cli.notes import notes
 from pyrovae.cli.resume import settings_of_run
 from pyrovae.cli.run_folder import CONFIG, TENSORBOARD, kept_once_begun, new_folder
-from pyrovae.cli.settings import check_numbers, linked, maker, read_settings, unlinked
+from pyrovae.cli.settings import check_numbers, linked, maker, read_settings
 from pyrovae.cli.show import labels_told, no_density, show
 from pyrovae.config import dump, from_tree, to_tree
 from pyrovae.data import Data, Source
@@ -64,13 +65,14 @@ def run(words: Sequence[str]) -> int:
         settings_of_run(flags, resumed, out)
     tree = read_settings(flags, allow=allow)
     check_numbers(tree)
+    tree = with_features(tree, allow=allow)
     processes = processes_of(fabric_of(tree["device"]))
     source = from_tree(tree["data"], allow=allow, expected=Source, path="data")
     with _reading(source), processes.in_turn():
         tree, source = _settled(tree, source)
         tree, said = linked(tree, source, allow=allow)
     if "print_config" in flags.switches:
-        print(dump(unlinked(tree, source)), end="")
+        print(dump(settings_to_keep(tree, source)), end="")
         return 0
     if tree["samples"] < 1:  # said before hours of training, and not behind them
         raise UsageError([f"samples: expected a positive integer; got {tree['samples']}"])
@@ -78,6 +80,7 @@ def run(words: Sequence[str]) -> int:
     outline(tree["model"])  # what is too large for this machine is refused before it is made
     with random_state(tree["seed"]):  # the constructors draw the starting values
         model = from_tree(tree["model"], allow=allow, expected=Model, path="model")
+        take_features(model, tree, allow=allow)
     with notes(), _reading(source), processes.in_turn():
         splits = source.load()
         columns = source.described()
@@ -87,7 +90,7 @@ def run(words: Sequence[str]) -> int:
     if resumed is None and processes.first:
         folder, made = new_folder(out, name=source.short_name)
     folder = Path(processes.tell(str(folder)))
-    settings = {"pyrovae": __version__, **unlinked(tree, source)}
+    settings = {"pyrovae": __version__, **settings_to_keep(tree, source)}
     new = resumed is None and processes.first
     with notes(), kept_once_begun(folder, new=new, made=made):
         _describe(model, objective, splits.train, said, columns)

@@ -35,6 +35,8 @@ class Codes(TorchDistribution):
 
     def __init__(self, logits: Tensor, *, validate_args: bool | None = None) -> None:
         self.logits = logits.log_softmax(-1)
+        if logits.numel() == 0:  # torch's check of no rows raises
+            validate_args = False
         super().__init__(logits.shape[:-1], validate_args=validate_args)
 
     def expand(self, batch_shape: Sizes, _instance: Any = None) -> "Codes":

@@ -144,8 +144,10 @@ def _of_batch(model: Any, q: Any, y: Tensor) -> dict[str, Tensor]:
     target: Any = getattr(model, "target", None)
     told = q.mean if target is None else target.typical(q)
     found = {"y": y, "told": told, "log_prob": q.log_prob(value)}
+    if target is None:
+        return found
     try:
         low, high = (target.quantile(q, end) for end in _INTERVAL)
-    except (AttributeError, ValueError):  # of no quantiles
+    except ValueError:  # of no quantiles
         return found
     return {**found, "inside": (low <= value) & (value <= high)}

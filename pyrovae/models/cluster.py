@@ -14,7 +14,7 @@ from pyrovae.likelihoods import Likelihood
 from pyrovae.memory import memory_advice
 from pyrovae.models.building import bound_networks
 from pyrovae.models.checks import check_data, check_parts
-from pyrovae.models.components import Components
+from pyrovae.models.components import Components, warm_up
 from pyrovae.models.decoded import Score
 from pyrovae.models.fixed import FixedPrograms, fixed_programs
 from pyrovae.models.inputs import known, require_batch, require_tensor
@@ -26,7 +26,7 @@ from pyrovae.models.program import program
 from pyrovae.networks import Builder, Network
 from pyrovae.numeric import is_count, limit
 from pyrovae.posteriors import Posterior
-from pyrovae.scopes import evaluation_mode
+from pyrovae.scopes import evaluation_mode, frozen_tensors
 
 
 class ClusterVAE(Model):
@@ -42,9 +42,10 @@ class ClusterVAE(Model):
         sum_y p(y | z) log [p(y) p(z | y) / p(y | z)] = log sum_y p(y) p(z | y) = log p(z),
 
     so y is summed out in closed form where x is known: the bound is that of a `VAE` with the prior
-    `GaussianMixture`. What is more here is how clusters begin, without which most of them die: for
-    some training steps p(z) is a standard normal, while the components follow the draws of
-    q(z | x) by stepwise expectation maximisation. Labels in the data are ignored.
+    `GaussianMixture`. What is more here is how clusters begin, for from random starts many die:
+    before its first step `fit` lets the model `prepare`, which trains the networks for a standard
+    normal p(z) on some of the data, and fits the components to draws of q(z | x). Labels in the
+    data are ignored.
 
     References:
         Jiang, Zheng, Tan, Tang and Zhou, 2017, arXiv:1611.05148; Dilokthanakul et al., 2016,
@@ -59,7 +60,8 @@ class ClusterVAE(Model):
             none.
         decoder: the network from z to the likelihood's raw numbers.
         target_prior: whether pi is "learned", or "fixed" at equal weights.
-        warmup: the number of training steps before the components are the prior; 0 for none.
+        warmup: the number of steps of Adam in `prepare`, each on 128 data; 0 for none, where the
+            components begin at random.
 
     Raises:
         TypeError: an argument is not such a part.
@@ -107,7 +109,7 @@ class ClusterVAE(Model):
         self.target_prior = target_prior
         self.warmup = check_warmup("ClusterVAE", warmup)
         with memory_advice(lambda: f"making {clusters} clusters in {dim} dimensions; take fewer"):
-            self.prior = Components(dim, clusters=clusters, weights=target_prior, warmup=warmup)
+            self.prior = Components(dim, clusters=clusters, weights=target_prior)
         self.encoder_network, self.decoder_network = bound_networks(
             self, encoder=encoder, decoder=decoder
         )
@@ -132,8 +134,6 @@ class ClusterVAE(Model):
                 z = pyro.sample("z", self.prior.given(pyro.sample("y", self.prior.labels())))
             else:
                 z = pyro.sample("z", self.prior(Context(index=index)))
-                if self.training and torch.is_grad_enabled():
-                    self.prior.follow(z)
             raw = self.decoder_network(z)
             x_given_z = self.likelihood(raw, Context(index=index, observed=observed, x=x))
             return pyro.sample("x", x_given_z, obs=x)
@@ -238,8 +238,18 @@ class ClusterVAE(Model):
             return self.likelihood.typical(self.decode(self.encode(x, observed=observed).sample()))
 
     def prepare(self, batch: Mapping[str, Tensor]) -> None:
-        """Let the parts set their starting values from data, once in the model's life."""
+        """Let the parts and the components set their starting values, once in the model's life.
+
+        What is frozen keeps the values it has.
+        """
+        if self.prepared:
+            return
+        kept = [(tensor, tensor.detach().clone()) for tensor in frozen_tensors(self)]
         prepare_parts(self, batch, offset=self.decoder_network.offset)
+        warm_up(self, batch, steps=self.warmup)
+        with torch.no_grad():
+            for tensor, before in kept:
+                tensor.copy_(before)
 
     def check(self, batch: Mapping[str, Tensor]) -> None:
         """Raise ValueError where x has another shape or lies outside the likelihood's support."""

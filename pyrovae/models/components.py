@@ -1,21 +1,25 @@
 """Components: the clusters of a model as normals in its latent space, and how they begin."""
 
-from typing import Literal
+import warnings
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
-from pyro.distributions import Independent, Normal
+from pyro.distributions import Normal
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor, nn
 
 from pyrovae.context import Context
 from pyrovae.distributions import Codes, DiagonalNormalMixture
 from pyrovae.heads import positive, raw_of
+from pyrovae.models.inputs import known
 from pyrovae.models.labels import is_learned
+from pyrovae.models.local_bound import local_bound
 from pyrovae.priors import Prior
 
-_LEAST = 0.02  # the share of a batch in the moments, at least: the mean of some fifty batches
-_FALL = 0.7  # the power of the step by which it falls to that
-_NARROWEST = 0.1  # the smallest standard deviation that a component begins with
+_ROWS = 128  # of a batch while warming up
+_RATE = 1e-3  # of Adam, then
+_STARTS = 5  # of the mixture that is fitted, of which the likeliest is kept
 
 
 class Components(Prior):
@@ -23,106 +27,112 @@ class Components(Prior):
 
         p(z) = sum_k pi_k N(z; mu_k, diag sigma_k^2)
 
-    In the first `warmup` training steps p(z) is the standard normal, and the components follow the
-    draws of q(z | x) by stepwise expectation maximisation; then they are parameters of the bound.
-    What they follow is kept in buffers, to which the parameters are added.
-
-    References:
-        Stepwise expectation maximisation: Cappe and Moulines, 2009, arXiv:0712.4273.
-
     Arguments:
         dim: the number of latent dimensions.
         clusters: the number of normals, K.
         weights: whether pi are "learned", or "fixed" at 1/K.
-        warmup: the number of training steps before the mixture is the prior.
     """
 
-    passes: Tensor
     logits: Tensor
-    start_logits: Tensor
-    start_loc: Tensor
-    start_scale: Tensor
 
-    def __init__(
-        self, dim: int, *, clusters: int, weights: Literal["fixed", "learned"], warmup: int
-    ) -> None:
+    def __init__(self, dim: int, *, clusters: int, weights: Literal["fixed", "learned"]) -> None:
         super().__init__()
         self.dim = dim
         self.clusters = clusters
         self.weights = weights
-        self.warmup = warmup
         self.event_shape = (dim,)
         if is_learned("ClusterVAE", weights):
             self.logits = nn.Parameter(torch.zeros(clusters))
         else:
             self.register_buffer("logits", torch.zeros(clusters), persistent=False)
-        self.loc = nn.Parameter(torch.zeros(clusters, dim))
+        self.loc = nn.Parameter(torch.randn(clusters, dim))
         self.raw_scale = nn.Parameter(torch.zeros(clusters, dim))
-        self.register_buffer("start_logits", torch.zeros(clusters))
-        self.register_buffer("start_loc", torch.randn(clusters, dim))
-        self.register_buffer("start_scale", torch.zeros(clusters, dim))
-        self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
 
     def forward(self, context: Context) -> TorchDistributionMixin:
-        """Return p(z): the mixture, or while it warms up the standard normal."""
-        logits, loc, scale = self.numbers()
-        if self.warmup:
-            warm = self.passes >= self.warmup
-            loc = torch.where(warm, loc, torch.zeros_like(loc))
-            scale = torch.where(warm, scale, torch.ones_like(scale))
-        return DiagonalNormalMixture(logits, loc, scale)
-
-    def numbers(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the logits `[K]`, the means and the standard deviations `[K, dim]`."""
-        scale = positive(self.start_scale + self.raw_scale)
-        return self.start_logits + self.logits, self.start_loc + self.loc, scale
+        """Return p(z)."""
+        return DiagonalNormalMixture(self.logits, self.loc, positive(self.raw_scale))
 
     def labels(self) -> Codes:
         """Return p(y)."""
-        return Codes(self.numbers()[0])
+        return Codes(self.logits)
 
     def given(self, y: Tensor) -> TorchDistributionMixin:
         """Return p(z | y) for codes y of shape `[*batch]`."""
-        _, loc, scale = self.numbers()
         rows = y.long()
-        return Normal(loc[rows], scale[rows]).to_event(1)
+        return Normal(self.loc[rows], positive(self.raw_scale)[rows]).to_event(1)
 
     def shares(self, z: Tensor) -> Codes:
         """Return p(y | z), for z of shape `[*batch, dim]`."""
-        logits, loc, scale = self.numbers()
-        scores = Independent(Normal(loc, scale), 1).log_prob(z.unsqueeze(-2))
-        return Codes(scores + logits.log_softmax(-1))
+        normals = Normal(self.loc, positive(self.raw_scale))
+        return Codes(normals.log_prob(z.unsqueeze(-2)).sum(-1) + self.logits.log_softmax(-1))
 
     @torch.no_grad()
-    def follow(self, z: Tensor) -> None:
-        """Move the components to draws of q(z | x) by one step, while they warm up.
+    def fit(self, z: Tensor) -> None:
+        """Begin at a mixture of normals that is fitted to latent vectors, `[rows, dim]`.
 
-        Steps are counted here, as batch normalisation counts them, so that it works in any loop.
-        All of it is arithmetic on tensors, so that a compiled step holds it as well.
-
-        Arguments:
-            z: draws, of shape `[*batch, dim]`.
+        Fewer rows than clusters tell nothing, and are left alone.
         """
-        if not self.warmup or z.numel() == 0:
+        from sklearn.mixture import GaussianMixture  # slow to import
+
+        if len(z) < self.clusters or not bool(z.isfinite().all()):
             return
-        rows = z.detach().reshape(-1, self.dim)
-        logits, loc, scale = self.numbers()
-        share = (self.passes + 1.0).pow(-_FALL).clamp(min=_LEAST).to(rows.dtype)
-        share = torch.where(self.passes < self.warmup, share, torch.zeros_like(share))
-        r = self.shares(rows).probs
-        found = torch.stack([torch.ones_like(rows), rows, rows.square()])  # [3, rows, dim]
-        new = r.mT @ found / len(rows)  # [3, K, dim]
-        mass = logits.softmax(-1).unsqueeze(-1).expand_as(loc)
-        old = torch.stack([mass, mass * loc, mass * (scale.square() + loc.square())])
-        count, first, second = old + share * (new - old)
-        count = count.clamp(min=1e-6)
-        mean = first / count
-        deviation = (second / count - mean.square()).clamp(min=_NARROWEST**2).sqrt()
-        moves = self.passes < self.warmup
+        seed = int(torch.randint(2**31, ()))
+        mixture = GaussianMixture(
+            self.clusters, covariance_type="diag", n_init=_STARTS, random_state=seed
+        )
+        with warnings.catch_warnings():  # a start that did not converge is a start as well
+            warnings.simplefilter("ignore")
+            mixture.fit(z.double().cpu().numpy())
+        self.loc.copy_(torch.as_tensor(mixture.means_))
+        self.raw_scale.copy_(raw_of(torch.as_tensor(mixture.covariances_).sqrt()))
         if self.weights == "learned":
-            target = count[:, 0].log() - self.logits
-            self.start_logits.copy_(torch.where(moves, target, self.start_logits))
-        self.start_loc.copy_(torch.where(moves, mean - self.loc, self.start_loc))
-        target = raw_of(deviation) - self.raw_scale
-        self.start_scale.copy_(torch.where(moves, target, self.start_scale))
-        self.passes.add_(1)
+            self.logits.copy_(torch.as_tensor(mixture.weights_).clamp(min=1e-6).log())
+
+
+def warm_up(model: Any, batch: Mapping[str, Tensor], *, steps: int) -> None:
+    """Train a model's networks for a standard normal, and fit its components to the latents.
+
+    Arguments:
+        model: the model, whose prior are `Components`.
+        batch: the data.
+        steps: how many steps of Adam, each on a part of the data.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    if steps == 0 or not trained or len(batch["x"]) == 0:
+        return
+    was_training = model.training
+    model.train()
+    optimizer = torch.optim.Adam(trained, lr=_RATE)
+    with torch.enable_grad():
+        for _ in range(steps):
+            rows = torch.randint(len(batch["x"]), (_ROWS,)).to(batch["x"].device)
+            bound, _ = _looked_at(model, {name: value[rows] for name, value in batch.items()})
+            optimizer.zero_grad(set_to_none=True)
+            (-bound.mean()).backward()
+            optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    model.eval()
+    with torch.no_grad():
+        parts = range(0, len(batch["x"]), _ROWS)
+        found = [
+            _looked_at(model, {n: value[at : at + _ROWS] for n, value in batch.items()})[1]
+            for at in parts
+        ]
+        model.prior.fit(torch.cat(found))
+    model.train(was_training)
+
+
+def _looked_at(model: Any, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the bound of each datum under a standard normal as the prior, and a draw of z."""
+    observed = batch.get("observed")
+    x = known(batch["x"], observed, model.likelihood, model.decoder_network.offset.dtype)
+    context = Context(index=batch.get("index"), observed=observed)
+    zeros = torch.zeros_like(model.prior.loc[0])
+    bound = local_bound(
+        x,
+        prior=lambda: Normal(zeros, torch.ones_like(zeros)).to_event(1),
+        decode=lambda z: model._decode(z, context),
+        decoder=model.decoder_network,
+    )
+    q = model._encoded(x, context)
+    return bound(q), q.sample()

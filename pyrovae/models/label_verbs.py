@@ -39,6 +39,8 @@ def sampled(
         MemoryError: so many do not fit into memory.
     """
     rows = max(require_count(n), 1)
+    if n == 0 and isinstance(y, Tensor) and y.numel() == 0:
+        y = None  # one row is drawn, and left out
     with evaluation_mode(model), memory_advice(lambda: f"drawing {n} data; draw fewer at once"):
         code = model.label.code(model.label.drawn(rows, y))
         x_given_z = decode(prior_draws(prior(code), rows), code)
