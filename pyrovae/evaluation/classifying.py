@@ -141,7 +141,7 @@ def _of_batch(model: Any, q: Any, y: Tensor) -> dict[str, Tensor]:
     if classes and q.logits.shape == (*q.batch_shape, q.logits.shape[-1]):
         return {"y": y, "logits": q.logits.log_softmax(-1)}
     value = y.to(q.mean.dtype)
-    target = getattr(model, "target", None)
+    target: Any = getattr(model, "target", None)
     told = q.mean if target is None else target.typical(q)
     found = {"y": y, "told": told, "log_prob": q.log_prob(value)}
     if target is None:
