@@ -108,7 +108,7 @@ def warm_up(model: Any, batch: Mapping[str, Tensor], *, steps: int) -> None:
             rows = torch.randint(len(batch["x"]), (_ROWS,)).to(batch["x"].device)
             bound, _ = _looked_at(model, {name: value[rows] for name, value in batch.items()})
             optimizer.zero_grad(set_to_none=True)
-            (-bound.mean()).backward()  # type: ignore[no-untyped-call]
+            (-bound.mean()).backward()
             optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     model.eval()
