@@ -46,7 +46,15 @@ from pyrovae.likelihoods import (
     StudentT,
     ZeroInflatedNegativeBinomial,
 )
-from pyrovae.models import VAE, ClusterVAE, ConditionalVAE, SemiSupervisedVAE
+from pyrovae.models import (
+    VAE,
+    AuxiliaryVAE,
+    Classifier,
+    ClusterVAE,
+    ConditionalVAE,
+    SemiSupervisedVAE,
+    StackedVAE,
+)
 from pyrovae.networks import MLP, Conv, Embedding, GatedMLP, ResNet, SetEncoder
 from pyrovae.objectives import (
     CUBO,
@@ -1065,7 +1073,51 @@ def small_cluster(**changed: Any) -> ClusterVAE:
     return ClusterVAE(**(parts | changed))
 
 
+def small_classifier(**changed: Any) -> Classifier:
+    """A classifier of three classes by itself, with arguments changed."""
+    parts: dict[str, Any] = {
+        "likelihood": Bernoulli((6,)),
+        "target": likelihoods.Categorical((), levels=3),
+        "classifier": MLP((4,)),
+    }
+    return Classifier(**(parts | changed))
+
+
+def small_auxiliary(**changed: Any) -> AuxiliaryVAE:
+    """An auxiliary model of three classes, with two latent dimensions, and arguments changed."""
+    parts: dict[str, Any] = {
+        "prior": StandardNormal(2),
+        "likelihood": Bernoulli((6,)),
+        "posterior": MeanFieldNormal(),
+        "encoder": MLP((5,)),
+        "decoder": MLP((5,)),
+        "target": likelihoods.Categorical((), levels=3),
+        "classifier": MLP((4,)),
+        "auxiliary_dim": 3,
+    }
+    return AuxiliaryVAE(**(parts | changed))
+
+
+def small_stacked(**changed: Any) -> StackedVAE:
+    """A model of three classes over two features, as if these had been trained."""
+    parts: dict[str, Any] = {
+        "features": small_vae(),
+        "prior": StandardNormal(2),
+        "posterior": MeanFieldNormal(),
+        "encoder": MLP((5,)),
+        "decoder": MLP((5,)),
+        "target": likelihoods.Categorical((), levels=3),
+        "classifier": MLP((4,)),
+    }
+    model = StackedVAE(**(parts | changed))
+    model.features.prepared.fill_(True)
+    return model
+
+
 MODELS |= {
+    "AuxiliaryVAE": Case(small_auxiliary),
+    "Classifier": Case(small_classifier),
+    "StackedVAE": Case(small_stacked),
     "SemiSupervisedVAE": Case(small_semi_supervised),
     "ClusterVAE": Case(small_cluster),
 }

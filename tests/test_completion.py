@@ -151,6 +151,11 @@ ANY_PRIOR = [  # of whatever prior a file names
         (["train", "--resume", "runs/digits-1"], ["runs/digits-1"]),
         (["train", "--resume=runs/digits-1", "--epo"], ["--epochs"]),
         (["train", "--precision", "b"], ["bf16-mixed"]),
+        (["compare", "--se"], ["--seeds"]),
+        (["compare", "--no-"], ["--no-baselines"]),
+        (["compare", "--no_baselines", "--model.prior", "V"], ["VampPrior"]),
+        (["compare", "--model.prior=VampPrior", "--model.prior.c"], ["--model.prior.components"]),
+        (["compare", "--vary", "model.prior=A", "--config", "run."], ["run.yaml"]),
         (["train", "--epochs", ""], []),
         (["train", "--nothing.of.the.kind"], []),
         (["nothing", ""], []),
@@ -167,9 +172,10 @@ def test_bash_offers_every_verb_and_every_flag(scripts: dict[str, Path]) -> None
         if verb != "train":
             flags = asked(scripts["bash"], verb, "--")
             actions = import_module(f"pyrovae.cli.{verb}").parser()._actions
-            assert flags == [
-                action.option_strings[-1] for action in actions if action.option_strings
-            ]
+            own = [action.option_strings[-1] for action in actions if action.option_strings]
+            if verb == "compare":  # and the settings of a run, but for the seed
+                own += [f"--{name}" for name in arguments(options) if name != "seed"]
+            assert flags == own
 
 
 def test_without_runs_folders_are_offered(scripts: dict[str, Path]) -> None:

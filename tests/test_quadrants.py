@@ -68,7 +68,7 @@ def test_missing_pixels_are_neither_seen_nor_scored() -> None:
 
 
 def test_it_is_declared_and_follows_its_source() -> None:
-    assert repr(Quadrants(visible=2)) == "Quadrants(visible=2)"
+    assert repr(Quadrants(visible=2)) == "Quadrants(MNIST(), visible=2)"
     assert isinstance(Quadrants().source, MNIST)
     around = Quadrants(Hidden(Digits(), share=0.2), visible=3)
     assert isinstance(around.settled(), Quadrants)

@@ -24,6 +24,7 @@ from pyrovae.comparison.folder import (
 )
 from pyrovae.comparison.plan import Cell
 
+COMMAND = (sys.executable, "-m", "pyrovae.cli.leash", "train")
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _TICK = 0.05  # seconds between two looks at what runs
 _PATIENCE = 5.0  # seconds in which what an earlier call left behind has time to stop
@@ -164,7 +165,7 @@ class Cells:
         threads = str(max(1, cores() // self.jobs))
         with log_file(self.folder, cell).open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "pyrovae.cli.leash", "train", *words],
+                [*COMMAND, *words],
                 env={**os.environ, **dict.fromkeys(_THREADS, threads)},
                 stdin=subprocess.PIPE,
                 stdout=log,

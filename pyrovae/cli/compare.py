@@ -22,7 +22,7 @@ where --vary has more values or --seeds more seeds. Beside each row of a model w
 stand two baselines: the same classifier network trained on the labels alone, and one on the latent
 means of a plain VAE (M1). Reports are left out unless --report true is given.
 
-It writes comparison.md (means over seeds with their 95 % intervals, and differences over the same
+It writes table.md (means over seeds with their 95 % intervals, and differences over the same
 seeds), table.csv (a line for each cell) and figure.png.
 """
 

@@ -27,7 +27,7 @@ from pyrovae.comparison import (
 from pyrovae.comparison.folder import prepare, read_ended, require_same, run_folder, state_of
 from pyrovae.files import make_folder, write_text
 
-DOCUMENT, TABLE, FIGURE = "comparison.md", "table.csv", "figure.png"
+DOCUMENT, TABLE, FIGURE = "table.md", "table.csv", "figure.png"
 FAILED = 1  # a cell has; the others are there
 MOST = 10_000  # runs; more of them are a mistake
 
@@ -103,7 +103,8 @@ def _run(cells: Cells, plan: Plan) -> None:
     every = list(plan.cells)
     left = [cell for cell in every if state_of(cells.folder, cell) != "finished"]
     done = len(every) - len(left)
-    with Progress(total=len(every), done=done) as progress, closing(cells.run(left)) as ends:
+    progress = Progress(total=len(every), done=done, jobs=cells.jobs)
+    with progress, closing(cells.run(left)) as ends:
         for cell, ended in ends:
             found = evaluated(run_folder(cells.folder, cell)) if ended.finished else {}
             progress.end(cell, ended, found)
@@ -111,9 +112,13 @@ def _run(cells: Cells, plan: Plan) -> None:
 
 def _summary(folder: Path, plan: Plan) -> Summary:
     """Return what has come out so far."""
-    ended = {cell.name: read_ended(folder, cell) for cell in plan.cells}
-    finished = [cell for cell in plan.cells if state_of(folder, cell) == "finished"]
-    numbers = {cell.name: evaluated(run_folder(folder, cell)) for cell in finished}
+    ended, numbers = {}, {}
+    for cell in plan.cells:
+        state, end = state_of(folder, cell), read_ended(folder, cell)
+        if state != "new" or end.failure:  # what failed at once has left no run
+            ended[cell.name] = end
+        if state == "finished":
+            numbers[cell.name] = evaluated(run_folder(folder, cell))
     return summarise(plan, ended, numbers)
 
 

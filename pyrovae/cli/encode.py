@@ -120,11 +120,11 @@ class _Encode:
         """Return tensors by name."""
         import torch
 
-        from pyrovae.cli.opening import known
+        from pyrovae.evaluation.latents import posterior
         from pyrovae.scopes import evaluation_mode, validation
 
         with torch.no_grad(), evaluation_mode(self.model), validation(enabled=False):
-            q = self.model.encode(**known(batch, self.model.encode))
+            q = posterior(self.model, batch)
             if self.draw:
                 return {"z": q.sample()}
             try:

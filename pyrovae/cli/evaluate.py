@@ -35,10 +35,12 @@ def run(words: Sequence[str]) -> int:
     given = parser().read(words)
     if given is None:
         return 0
+    from pyrovae.cli.arguments import ALL
+    from pyrovae.cli.errors import UsageError
     from pyrovae.cli.notes import notes
     from pyrovae.cli.opening import open_model, open_source, open_splits
     from pyrovae.cli.run_folder import find_run
-    from pyrovae.cli.show import NO_DENSITY, is_of_points, show
+    from pyrovae.cli.show import labels_told, no_density, show
     from pyrovae.evaluation import evaluate, surgery
     from pyrovae.training.devices import fabric_of
 
@@ -46,15 +48,20 @@ def run(words: Sequence[str]) -> int:
     found = find_run(given.run)
     source = open_source(found, given.data, allow=allow)
     model = open_model(found, allow=allow).to(fabric_of(given.device).device)
-    split = open_splits(source, given.split)[given.split]
-    if given.surgery and is_of_points(model):
-        print(NO_DENSITY)
-    else:
-        with notes():
+    splits = open_splits(source, ALL)
+    if given.split not in splits:
+        raise UsageError([f"{source!r} keeps no {given.split} split; choose another --split"])
+    split = splits[given.split]
+    why_not, result = no_density(model), None
+    with notes():
+        if not why_not or not (given.surgery or hasattr(model, "classify")):
             result = evaluate(model, split, samples=given.samples, seed=given.seed)
-        # a run's own file is about its own test data, and other data leave it alone
-        own = found.config is not None and given.data is None and given.split == "test"
-        show(result, split=given.split, folder=found.folder if own else None)
+        told = labels_told(model, splits, split=given.split, seed=given.seed)
+    if why_not:
+        print(why_not)
+    # a run's own file is about its own test data, and other data leave it alone
+    own = found.config is not None and given.data is None and given.split == "test"
+    show(result, split=given.split, folder=found.folder if own else None, told=told)
     if given.surgery:
         print(f"\n{surgery(model, split, seed=given.seed)}")
     return 0

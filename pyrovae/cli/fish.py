@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pyrovae.cli.grammar import Grammar, Key, Words
+from pyrovae.cli.grammar import Grammar, Key, Words, alike
 
 _LOOKUP = r"""
 # Print the words; what the shell finds by itself begins with @. The first one stands before each.
@@ -155,10 +155,9 @@ def _table(name: str, entries: Mapping[Key, Words], *, other: str = "return 1") 
         other: what to do for other arguments.
     """
     lines = [
-        f"        case {_quoted(' '.join(key))}\n"
+        f"        case {' '.join(_quoted(' '.join(key)) for key in keys)}\n"
         f"            printf '%s\\n' {' '.join(map(_quoted, words))}"
-        for key, words in entries.items()
-        if words
+        for words, keys in alike(entries).items()
     ]
     body = "\n".join([*lines, f"        case '*'\n            {other}"])
     return f'\nfunction __pyrovae_{name}\n    switch "$argv"\n{body}\n    end\nend\n'

@@ -28,7 +28,7 @@ from pyrovae.declared import Declared
 
 FILES, FOLDERS, RUNS = "@files", "@folders", "@runs"
 
-TRAIN = "train"
+TRAIN, COMPARE = "train", "compare"
 _DEPTH = 6  # flags with more words have never been typed by anybody
 
 Words = list[str]
@@ -80,35 +80,50 @@ class Grammar:
                 self.values[TRAIN, name] = _KINDS.get(value, [])
             else:
                 self.switches[TRAIN].append(name)
-        self._add_arguments("", "", arguments(options), DEFAULTS)
+        self.add_settings(TRAIN, arguments(options))
+
+    def add_settings(self, verb: str, taken: Mapping[str, Argument]) -> None:
+        """Add settings of a training run to what a verb takes.
+
+        Arguments:
+            verb: the verb.
+            taken: the settings, by name.
+        """
+        self._add_arguments(verb, "", "", taken, DEFAULTS)
         for name, source in NAMES.items():
-            self.below[TRAIN, "data", name] = self.below[TRAIN, "data", source.__name__]
+            self.below[verb, "data", name] = self.below[verb, "data", source.__name__]
 
     def _add_arguments(
-        self, path: str, chosen: str, taken: Mapping[str, Argument], given: Mapping[str, Any]
+        self,
+        verb: str,
+        path: str,
+        chosen: str,
+        taken: Mapping[str, Argument],
+        given: Mapping[str, Any],
     ) -> None:
         """Add the arguments of what is chosen at a path."""
         for name in dict.fromkeys((chosen, "")):
-            _extend(self.below.setdefault((TRAIN, path, name), []), taken)
+            _extend(self.below.setdefault((verb, path, name), []), taken)
         for name, argument in taken.items():
-            self._add_argument(f"{path}.{name}" if path else name, argument, given.get(name))
+            inner = f"{path}.{name}" if path else name
+            self._add_argument(verb, inner, argument, given.get(name))
 
-    def _add_argument(self, path: str, argument: Argument, given: Any) -> None:
+    def _add_argument(self, verb: str, path: str, argument: Argument, given: Any) -> None:
         classes = named_classes(argument.bases) if path.count(".") < _DEPTH else {}
         words = [*classes, *literals(argument.annotation)]
         if bool in (argument.annotation, *get_args(argument.annotation)):
             words += ["true", "false"]
         words += _PLACES.get(path, [])
-        _extend(self.values.setdefault((TRAIN, path), []), words)
+        _extend(self.values.setdefault((verb, path), []), words)
         if isinstance(given, Written):
-            self.chosen[TRAIN, path] = given.name
+            self.chosen[verb, path] = given.name
         for name, maker in classes.items():
             inner = given.given if isinstance(given, Written) and given.name == name else {}
-            self._add_arguments(path, name, own_arguments(maker), inner)
+            self._add_arguments(verb, path, name, own_arguments(maker), inner)
             if issubclass(maker, Declared):
                 for chosen in (name, ""):
-                    _extend(self.below[TRAIN, path, chosen], ["help"])
-                _extend(self.values.setdefault((TRAIN, f"{path}.help"), []), [name])
+                    _extend(self.below[verb, path, chosen], ["help"])
+                _extend(self.values.setdefault((verb, f"{path}.help"), []), [name])
 
 
 def grammar(verbs: Mapping[str, str]) -> Grammar:
@@ -130,6 +145,23 @@ def grammar(verbs: Mapping[str, str]) -> Grammar:
             found.add_train()
         else:
             found.add_verb(verb, import_module(f"pyrovae.cli.{verb}").parser())
+        if verb == COMPARE:  # a comparison has seeds of its own
+            settings = arguments(options)
+            found.add_settings(verb, {n: a for n, a in settings.items() if n != "seed"})
+    return found
+
+
+def alike(entries: Mapping[Key, Words]) -> dict[tuple[str, ...], list[Key]]:
+    """Return the keys that stand for the same words, by those words, but for those without any.
+
+    Example:
+        >>> alike({("train", "seed"): [], ("train", "a"): ["x"], ("compare", "a"): ["x"]})
+        {('x',): [('train', 'a'), ('compare', 'a')]}
+    """
+    found: dict[tuple[str, ...], list[Key]] = {}
+    for key, words in entries.items():
+        if words:
+            found.setdefault(tuple(words), []).append(key)
     return found
 
 

@@ -6,6 +6,7 @@ that goes on writing, and a run stops with what can be gone on from.
 """
 
 import os
+import runpy
 import signal
 import sys
 import threading
@@ -16,19 +17,21 @@ GRACE = 30.0  # seconds to stop in before it is ended without asking
 KILLED = 137
 
 
-def main(words: Sequence[str]) -> int:
-    """Run the command line, and stop it when standard input ends.
+def main(words: Sequence[str]) -> None:
+    """Run the command line as `python -m pyrovae` does, and stop it when standard input ends.
 
     Arguments:
         words: the words after `pyrovae`.
-    """
-    from pyrovae.__main__ import main as command
 
+    Raises:
+        SystemExit: at its end, with its exit code.
+    """
     # what a shell starts in the background ignores Ctrl-C, and so do its children
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_hold, args=(os.dup(0),), daemon=True).start()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    return command(words)
+    sys.argv = ["pyrovae", *words]
+    runpy.run_module("pyrovae", run_name="__main__", alter_sys=True)
 
 
 def _hold(leash: int) -> None:
@@ -41,4 +44,4 @@ def _hold(leash: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

@@ -1,6 +1,5 @@
 """Progress: a line for each cell of a comparison that has ended, and on a terminal a bar."""
 
-import time
 from collections.abc import Mapping
 from types import TracebackType
 
@@ -21,13 +20,15 @@ class Progress:
     Arguments:
         total: how many cells there are.
         done: how many of them had finished before.
+        jobs: how many run side by side.
     """
 
-    def __init__(self, *, total: int, done: int) -> None:
+    def __init__(self, *, total: int, done: int, jobs: int) -> None:
         self.total = total
         self.before = done
         self.done = done
-        self._begun = time.monotonic()
+        self.jobs = jobs
+        self._spent = 0.0
         console = Console()
         self._bar: Bar | None = None
         if console.is_terminal and done < total:
@@ -60,6 +61,7 @@ class Progress:
             numbers: those of its evaluation.
         """
         self.done += 1
+        self._spent += ended.seconds
         left = self._left()
         line = line_of(cell, ended, numbers)
         line = f"[{self.done}/{self.total}] {line}{f', {left}' if left else ''}"
@@ -74,8 +76,8 @@ class Progress:
         others = self.total - self.done
         if not others:
             return ""
-        each = (time.monotonic() - self._begun) / (self.done - self.before)
-        return f"about {clock(each * others)} left"
+        each = self._spent / (self.done - self.before)
+        return f"about {clock(each * others / min(self.jobs, others))} left"
 
 
 def line_of(cell: Cell, ended: Ended, numbers: Mapping[str, float]) -> str:

@@ -141,13 +141,17 @@ def _reconstructed(model: Any, batch: "Mapping[str, Tensor]", *, mean: bool) -> 
     """Return a batch and its reconstruction as arrays by name."""
     import torch
 
+    from pyrovae.cli.at_mean import reconstructed_at_mean
     from pyrovae.cli.opening import closed_form, known, part_of
     from pyrovae.scopes import evaluation_mode, validation
 
     likelihood = f"p(x | z) of {part_of(model, 'likelihood')!r} has no mean in closed form"
     posterior = f"--mean: q(z | x) of {part_of(model, 'posterior')!r} has no mean in closed form"
     with torch.no_grad(), evaluation_mode(model), validation(enabled=False):
-        if mean:
+        if mean and hasattr(model, "label"):
+            with closed_form(posterior):
+                made = reconstructed_at_mean(model, batch)
+        elif mean:
             with closed_form(posterior):
                 z = model.encode(**known(batch, model.encode)).mean
             with closed_form(likelihood):

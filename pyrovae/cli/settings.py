@@ -13,23 +13,26 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from pyrovae.cli.conditions import AROUND, with_condition, without_condition
 from pyrovae.cli.errors import UsageError
+from pyrovae.cli.filling import emptied, filled
 from pyrovae.cli.flags import Flags, layer, over, written
-from pyrovae.config import Written, arguments, complete, find, find_class, from_tree, read, to_tree
-from pyrovae.config.signature import REQUIRED
+from pyrovae.cli.targets import (
+    CLASSIFIER,
+    TARGET,
+    named_classifier,
+    with_target,
+    without_target,
+)
+from pyrovae.config import Written, arguments, complete, find, find_class, from_tree, read
 from pyrovae.data import Source
 from pyrovae.data.array_files import SUFFIXES
 from pyrovae.data.shorthand import meaning
 from pyrovae.data.table_files import SUFFIXES as TABLES
-from pyrovae.likelihoods import Likelihood
 from pyrovae.models import Model
 from pyrovae.numeric import is_count, limit
 from pyrovae.objectives import Objective
 from pyrovae.training.checks import check_settings
 
 LINKED = ("event_shape", "total_count")  # arguments of a likelihood that the data know
-
-# what stands in a likelihood of likelihoods where none is given
-_NORMAL = {"class_path": "pyrovae.likelihoods.Normal", "init_args": {"scale": "element"}}
 
 DEFAULTS = {
     "data": Written("Digits"),
@@ -52,6 +55,7 @@ def options(
     data: Source,
     model: Model,
     objective: Objective,
+    features: str | None = None,
     epochs: int | None = None,
     batch_size: int = 64,
     seed: int = 0,
@@ -77,6 +81,7 @@ def options(
         model: the model; its parts are model.prior, model.likelihood (by default the one that
             suits the data), model.posterior, model.encoder and model.decoder
         objective: the bound that is raised
+        features: the run folder of the trained VAE below a StackedVAE
         epochs: how many times to go through the data; by default 50, or more, to make 1000 steps
         batch_size: rows in a batch
         seed: seeds starting values, noise and order, and the draws of the evaluation
@@ -115,9 +120,9 @@ def read_settings(flags: Flags, *, allow: Iterable[str] = ()) -> dict[str, Any]:
     for name in flags.take("data"):
         tree["data"] = over(tree["data"], source_tree(name, allow=allow))
     tree = layer(tree, list(_within(flags.values, tree["data"], allow)))
-    whole, problems = complete(
-        tree, arguments(options), allow=allow, linked=(*LINKED, "likelihood")
-    )
+    tree["model"] = named_classifier(tree["model"])
+    names = (*LINKED, "likelihood", TARGET, CLASSIFIER, "features")
+    whole, problems = complete(tree, arguments(options), allow=allow, linked=names)
     if problems:
         raise UsageError(problems)
     return whole
@@ -165,7 +170,7 @@ def read_source(name: str, *, allow: Iterable[str] = ()) -> Source:
 def linked(
     tree: dict[str, Any], source: Source, *, allow: Iterable[str] = ()
 ) -> tuple[dict[str, Any], str]:
-    """Return a run's tree with what the data know filled in, and a word on what was chosen.
+    """Return a run's tree with what the data know filled in, and sentences on what was chosen.
 
     Arguments:
         tree: the full tree of a run.
@@ -176,69 +181,27 @@ def linked(
         ValueError: the likelihood is for other data, or needs what they do not know.
     """
     likelihood = tree["model"]["init_args"].get("likelihood")
-    said = ""
+    said = []
     if likelihood is None:
         suited = source.suggestion
         name = f"pyrovae.likelihoods.{suited.likelihood}"
         likelihood = {"class_path": name, "init_args": dict(suited.arguments)}
-        said = f"likelihood {suited.likelihood}, because {suited.reason}"
-    filled = _filled(likelihood, source, allow, "model.likelihood")
-    whole = _with_likelihood(tree, filled)
-    model = with_condition(whole["model"], source, allow=allow)
+        said.append(
+            f"No likelihood was given: likelihood {suited.likelihood}, because {suited.reason}."
+        )
+    whole = _with_likelihood(tree, filled(likelihood, source, allow, "model.likelihood"))
+    model, chosen = with_target(whole["model"], source, allow=allow)
+    model = with_condition(model, source, allow=allow)
     names = arguments(find_class(model["class_path"], allow=allow))  # in the constructor's order
     ordered = {name: model["init_args"][name] for name in names}
-    return {**whole, "model": {**model, "init_args": ordered}}, said
+    return {**whole, "model": {**model, "init_args": ordered}}, "\n".join([*said, *chosen])
 
 
 def unlinked(tree: dict[str, Any], source: Source) -> dict[str, Any]:
     """Return a run's tree without what the data fill in again, so that they can be exchanged."""
-    tree = {**tree, "model": without_condition(tree["model"], source)}
-    return _with_likelihood(tree, _emptied(tree["model"]["init_args"]["likelihood"], source))
-
-
-def _filled(
-    likelihood: dict[str, Any], source: Source, allow: Iterable[str], path: str
-) -> dict[str, Any]:
-    """Return a likelihood's tree with what the data know; one within it is for the same data."""
-    given = dict(likelihood["init_args"])
-    takes = arguments(find_class(likelihood["class_path"], allow=allow))
-    if "event_shape" in takes:
-        shape = list(source.event_shape)
-        if given.setdefault("event_shape", shape) != shape:
-            raise UsageError(
-                [
-                    f"{path}.event_shape: {source!r} has {shape}; "
-                    f"got {given['event_shape']}; leave it out, it comes from the data"
-                ]
-            )
-    if "total_count" in takes and "total_count" not in given:
-        if source.total_count is None:
-            raise UsageError(
-                [
-                    f"{path}.total_count: missing, and {source!r} states no largest "
-                    f"count; it suggests the likelihood {source.suggestion.likelihood}"
-                ]
-            )
-        given["total_count"] = source.total_count
-    for name, argument in takes.items():
-        if Likelihood in argument.bases:
-            within = given.get(name) or _NORMAL
-            given[name] = _filled(within, source, allow, f"{path}.{name}")
-        elif name not in given and argument.default is not REQUIRED:  # of a suggestion
-            given[name] = to_tree(argument.default)
-    return {**likelihood, "init_args": given}
-
-
-def _emptied(likelihood: dict[str, Any], source: Source) -> dict[str, Any]:
-    """Return a likelihood's tree without what the data know."""
-    given = dict(likelihood["init_args"])
-    given.pop("event_shape", None)
-    if given.get("total_count") == source.total_count:
-        given.pop("total_count", None)
-    for name, value in given.items():
-        if isinstance(value, dict) and "init_args" in value:
-            given[name] = _emptied(value, source)
-    return {**likelihood, "init_args": given}
+    model = without_condition(without_target(tree["model"], source), source)
+    tree = {**tree, "model": model}
+    return _with_likelihood(tree, emptied(tree["model"]["init_args"]["likelihood"], source))
 
 
 def _with_likelihood(tree: dict[str, Any], likelihood: dict[str, Any]) -> dict[str, Any]:

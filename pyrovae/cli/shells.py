@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from shlex import quote
 
 from pyrovae.cli.fish import fish_script
-from pyrovae.cli.grammar import Grammar, Key, Words
+from pyrovae.cli.grammar import Grammar, Key, Words, alike
 
 _LOOKUP = r"""
 # Print the words that begin with the first one. What a shell finds by itself begins with @.
@@ -220,9 +220,9 @@ def _table(name: str, entries: Mapping[Key, Words], *, other: str = "") -> str:
         other: what to do for other arguments.
     """
     lines = [
-        f"        {quote(' '.join(key))}) printf '%s\\n' {' '.join(map(quote, words))} ;;"
-        for key, words in entries.items()
-        if words
+        f"        {' | '.join(quote(' '.join(key)) for key in keys)}) "
+        f"printf '%s\\n' {' '.join(map(quote, words))} ;;"
+        for words, keys in alike(entries).items()
     ]
     if other:
         lines.append(f"        *) {other} ;;")

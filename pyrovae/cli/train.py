@@ -10,13 +10,14 @@ from typing import Any
 from pyrovae import __version__
 from pyrovae.cli.arguments import allowed_packages
 from pyrovae.cli.errors import UsageError
+from pyrovae.cli.features import settings_to_keep, take_features, with_features
 from pyrovae.cli.flags import lex
 from pyrovae.cli.help import train_help
 from pyrovae.cli.notes import notes
 from pyrovae.cli.resume import settings_of_run
 from pyrovae.cli.run_folder import CONFIG, TENSORBOARD, kept_once_begun, new_folder
-from pyrovae.cli.settings import check_numbers, linked, maker, read_settings, unlinked
-from pyrovae.cli.show import NO_DENSITY, is_of_points, show
+from pyrovae.cli.settings import check_numbers, linked, maker, read_settings
+from pyrovae.cli.show import labels_told, no_density, show
 from pyrovae.config import dump, from_tree, to_tree
 from pyrovae.data import Data, Source
 from pyrovae.declared import arguments_of
@@ -64,13 +65,14 @@ def run(words: Sequence[str]) -> int:
         settings_of_run(flags, resumed, out)
     tree = read_settings(flags, allow=allow)
     check_numbers(tree)
+    tree = with_features(tree, allow=allow)
     processes = processes_of(fabric_of(tree["device"]))
     source = from_tree(tree["data"], allow=allow, expected=Source, path="data")
     with _reading(source), processes.in_turn():
         tree, source = _settled(tree, source)
         tree, said = linked(tree, source, allow=allow)
     if "print_config" in flags.switches:
-        print(dump(unlinked(tree, source)), end="")
+        print(dump(settings_to_keep(tree, source)), end="")
         return 0
     if tree["samples"] < 1:  # said before hours of training, and not behind them
         raise UsageError([f"samples: expected a positive integer; got {tree['samples']}"])
@@ -78,6 +80,7 @@ def run(words: Sequence[str]) -> int:
     outline(tree["model"])  # what is too large for this machine is refused before it is made
     with random_state(tree["seed"]):  # the constructors draw the starting values
         model = from_tree(tree["model"], allow=allow, expected=Model, path="model")
+        take_features(model, tree, allow=allow)
     with notes(), _reading(source), processes.in_turn():
         splits = source.load()
         columns = source.described()
@@ -87,7 +90,7 @@ def run(words: Sequence[str]) -> int:
     if resumed is None and processes.first:
         folder, made = new_folder(out, name=source.short_name)
     folder = Path(processes.tell(str(folder)))
-    settings = {"pyrovae": __version__, **unlinked(tree, source)}
+    settings = {"pyrovae": __version__, **settings_to_keep(tree, source)}
     new = resumed is None and processes.first
     with notes(), kept_once_begun(folder, new=new, made=made):
         _describe(model, objective, splits.train, said, columns)
@@ -101,10 +104,11 @@ def run(words: Sequence[str]) -> int:
         if not processes.first:  # the first evaluates, and nobody has to wait for it
             return code
         if splits.test is not None:
-            _evaluate(model, splits.test, tree, folder)
+            _evaluate(model, splits._asdict(), tree, folder)
         if tree["report"]:
             _report(folder, allow)
-    verbs = ("sample", "reconstruct", "encode")
+    verbs = [verb for verb in ("sample", "reconstruct", "encode") if hasattr(model, verb)]
+    verbs = verbs or ["evaluate", "report"]  # of a classifier
     print(f"\nThe run is in {folder}. Next: {', '.join(f'pyrovae {v} {folder}' for v in verbs)}")
     return code
 
@@ -163,7 +167,7 @@ def _describe(
     rows["parameters"] = f"{count:,}"
     width = max(map(len, rows))
     if said:
-        print(f"No likelihood was given: {said}.\n")
+        print(f"{said}\n")
     if columns:
         print("\n".join(columns) + "\n")
     print("\n".join(f"{name:<{width}}  {text}" for name, text in rows.items()) + "\n", flush=True)
@@ -201,12 +205,14 @@ def _fit(
     return history
 
 
-def _evaluate(model: Model, test: Any, tree: dict[str, Any], folder: Path) -> None:
-    if is_of_points(model):
-        print(NO_DENSITY)
-        return
-    result = evaluate(model, test, samples=tree["samples"], seed=tree["seed"])
-    show(result, split="test", folder=folder)
+def _evaluate(model: Model, splits: Any, tree: dict[str, Any], folder: Path) -> None:
+    why_not, result = no_density(model), None
+    if why_not:
+        print(why_not)
+    else:
+        result = evaluate(model, splits["test"], samples=tree["samples"], seed=tree["seed"])
+    told = labels_told(model, splits, split="test", seed=tree["seed"])
+    show(result, split="test", folder=folder, told=told)
 
 
 def _report(folder: Path, allow: tuple[str, ...]) -> None:

@@ -66,7 +66,7 @@ class Reader:
         source = self._source(tree["data"])
         tree, said = linked({**tree, "data": to_tree(source)}, source, allow=self.allow)
         if said:
-            self.said[f"No likelihood was given: {said}."] = None
+            self.said |= dict.fromkeys(said.splitlines())
         parts = {key: tree[key] for key in ("model", "objective", "optimizer", "scheduler")}
         shared = dump({**parts, "device": tree["device"], "precision": tree["precision"]})
         if shared not in self._accepted:

@@ -9,17 +9,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pyrovae.config import arguments, find_class, public_path
-from pyrovae.models import VAE, Model
+from pyrovae.models import VAE, Classifier, Model
 
 CLASSIFIER = "Classifier"
 FEATURES = "M1"
+_CLASSES: dict[str, type[Model]] = {CLASSIFIER: Classifier, FEATURES: VAE}
 MEANING = {
     CLASSIFIER: "the same classifier network, trained on the labels alone",
     FEATURES: "a plain VAE of the same parts, whose latent means feed a classifier",
 }
 
+_FEATURES = "features"  # the argument that is the VAE a stacked model stands on
 _MARK = "classifier"  # the argument by which a model is one with such baselines
-_CLASSIFIER_CLASS = "pyrovae.models.Classifier"
 _UNCONDITIONAL = "pyrovae.priors.StandardNormal"  # in place of a p(z | y): without labels no y
 
 
@@ -36,39 +37,47 @@ def baselines(tree: Mapping[str, Any], *, allow: Iterable[str] = ()) -> dict[str
     return {name: {**tree, "model": model} for name, model in found.items()}
 
 
-def concerns(baseline: str, key: str) -> bool:
+def concerns(baseline: str, key: str, model: Mapping[str, Any]) -> bool:
     """Return whether a baseline has a setting, so that its rows differ where it does.
 
+    Arguments:
+        baseline: its name.
+        key: where the setting stands.
+        model: the tree of the model that it is a baseline of.
+
     Example:
-        >>> [concerns(CLASSIFIER, key) for key in ("data.labels", "model.prior", "model")]
+        >>> model = {"class_path": "pyrovae.models.SemiSupervisedVAE", "init_args": {}}
+        >>> [concerns(CLASSIFIER, key, model) for key in ("data.labels", "model.prior", "model")]
         [True, False, False]
-        >>> concerns(FEATURES, "model.prior.dim")
+        >>> concerns(FEATURES, "model.prior.dim", model)
         True
     """
     room, *rest = key.split(".")
-    return room != "model" or (bool(rest) and rest[0] in arguments(_class(baseline)))
+    if room != "model":
+        return True
+    own = [_FEATURES] if baseline == FEATURES and _FEATURES in model["init_args"] else []
+    return bool(rest) and rest[0] in (own or arguments(_CLASSES[baseline]))
 
 
 def _models(model: Mapping[str, Any], allow: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return the trees of the models of both baselines."""
-    given = model["init_args"]
-    of_labels = _MARK in arguments(find_class(model["class_path"], allow=allow))
-    if not of_labels or model["class_path"] == _CLASSIFIER_CLASS:
+    given = dict(model["init_args"])
+    own = find_class(model["class_path"], allow=allow)
+    if _MARK not in arguments(own) or own is Classifier:
         return {}
+    features = given.get(_FEATURES)
+    if isinstance(features, dict):  # a model on top of such features
+        inner = features["init_args"]
+        given |= {"likelihood": inner["likelihood"]} if "likelihood" in inner else {}
     found = {}
-    for name in MEANING:
-        made = _class(name)
+    for name, made in _CLASSES.items():
+        if name == FEATURES and isinstance(features, dict):
+            found[name] = features
+            continue
         kept = {key: given[key] for key in arguments(made) if key in given}
         if name == FEATURES:
             kept = _unconditional(kept, allow)
         found[name] = {"class_path": public_path(made), "init_args": kept}
-    return found
-
-
-def _class(baseline: str) -> type[Model]:
-    if baseline == FEATURES:
-        return VAE
-    found: type[Model] = find_class(_CLASSIFIER_CLASS, expected=Model)
     return found
 
 

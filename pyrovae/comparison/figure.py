@@ -1,8 +1,9 @@
 """Figure: the number that a comparison is about, against a varied setting, with intervals."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pyrovae.comparison.grid import Varied
 from pyrovae.comparison.numbers import name_of
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 SPAN = 10.0  # from this ratio on numbers stand on a logarithmic axis
 _MARKS = "os^Dv*Pp"
+_CLOSEST = 0.05  # of the axis, from one number to the next
 _STEP = 0.012  # of the axis, by which lines stand apart, so that intervals do not cover each other
 
 
@@ -40,9 +42,8 @@ def draw(summary: Summary, file: Path) -> bool:
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axis = chosen(summary.plan.varied)
-    numeric = axis is not None and is_numeric(summary.plan.varied[axis])
     places = _places(summary, axis)
-    if numeric and min(places.values()) > 0 and is_wide(list(places.values())):
+    if axis is not None and scale_of(summary.plan.varied[axis]) == "log":
         axes.set_xscale("log")
     lines = _lines(summary, axis)
     for at, (label, rows) in enumerate(lines.items()):
@@ -89,14 +90,25 @@ def is_numeric(setting: Varied) -> bool:
     return all(value.number is not None for value in setting.values)
 
 
-def is_wide(numbers: Sequence[float]) -> bool:
-    """Return whether positive numbers span so much that they are shown by their logarithms.
+def scale_of(setting: Varied) -> Literal["log", "linear", "even"]:
+    """Return how the values of a setting stand along the axis.
+
+    Positive numbers that span more than a factor of ten stand by their logarithms. What would lie
+    on top of one another, such as 0, 0.1 and 1000, is spaced evenly, as words are.
 
     Example:
-        >>> is_wide([100, 1000]), is_wide([100, 1001]), is_wide([3])
-        (False, True, False)
+        >>> from pyrovae.comparison.grid import varied
+        >>> [scale_of(varied(f"a={values}")) for values in ("100,1001", "1,2,4", "0,1,100", "x,y")]
+        ['log', 'linear', 'even', 'even']
     """
-    return max(numbers) / min(numbers) > SPAN
+    numbers = sorted({value.number for value in setting.values if value.number is not None})
+    if not is_numeric(setting):
+        return "even"
+    if numbers[0] > 0.0 and numbers[-1] / numbers[0] > SPAN:
+        return "log"
+    gaps = [high - low for low, high in pairwise(numbers)]
+    close = any(gap < _CLOSEST * (numbers[-1] - numbers[0]) for gap in gaps)
+    return "even" if close or len(numbers) < len(setting.values) else "linear"
 
 
 def _places(summary: Summary, axis: int | None) -> dict[str, float]:
@@ -104,7 +116,7 @@ def _places(summary: Summary, axis: int | None) -> dict[str, float]:
     if axis is None:
         return {row.model: 0.0 for row in summary.plan.rows[:1]}
     setting = summary.plan.varied[axis]
-    if is_numeric(setting):
+    if scale_of(setting) != "even":
         return {value.text: value.number or 0.0 for value in setting.values}
     return {value.text: float(at) for at, value in enumerate(setting.values)}
 
@@ -135,11 +147,8 @@ def _draw_line(
     shift: float,
 ) -> None:
     """Draw one line; a baseline that lacks the setting of the axis is level across it."""
-    style: dict[str, Any] = {
-        "color": COLORS[at % len(COLORS)],
-        "label": _safe(label),
-        "linewidth": 1.2,
-    }
+    color = COLORS[at % len(COLORS)]
+    style: dict[str, Any] = {"color": color, "label": _safe(label), "linewidth": 1.2}
     points: list[tuple[float, Mean]] = []
     for row in rows:
         mean = summary.mean(row, key)
@@ -150,7 +159,7 @@ def _draw_line(
             axes.axhline(mean.mean, linestyle="--", **style)
             if mean.half:
                 low, high = mean.mean - mean.half, mean.mean + mean.half
-                axes.axhspan(low, high, color=style["color"], alpha=0.12, linewidth=0)
+                axes.axhspan(low, high, color=color, alpha=0.12, linewidth=0)
             return
         place = next(iter(places.values())) if value is None else places[value.text]
         points.append((place, mean))

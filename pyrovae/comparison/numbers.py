@@ -55,11 +55,13 @@ NAMES = {
 def name_of(key: str) -> Name:
     """Return how a number is called; one that is not listed is called by its own words.
 
+    The error of a number is no main one.
+
     Example:
         >>> name_of("log_prob").name, name_of("baseline_accuracy").name
         ('log p(x)', 'baseline accuracy')
     """
-    return NAMES.get(key, Name(key.replace("_", " "), main=True))
+    return NAMES.get(key, Name(key.replace("_", " "), main=not key.endswith("_error")))
 
 
 def ordered(keys: Iterable[str]) -> list[str]:
@@ -126,14 +128,22 @@ def shown(found: Mean | None) -> str:
         True
         >>> shown(Mean(0.94321, None, 1))
         '0.9432'
+        >>> shown(Mean(-0.2, 44.0, 2)) == f"0 {PLUS_MINUS} 44"
+        True
     """
     if found is None:
         return NOTHING
     if not found.half:
-        plain = f"{found.mean:.{_decimals(found.mean, _PLAIN)}f}"
+        plain = _fixed(found.mean, _decimals(found.mean, _PLAIN))
         return plain if found.half is None else f"{plain} {PLUS_MINUS} 0"
     digits = _decimals(found.half, 2)
-    return f"{found.mean:.{digits}f} {PLUS_MINUS} {found.half:.{digits}f}"
+    return f"{_fixed(found.mean, digits)} {PLUS_MINUS} {_fixed(found.half, digits)}"
+
+
+def _fixed(number: float, digits: int) -> str:
+    """Return a number with so many digits behind the point, and no minus before a zero."""
+    text = f"{number:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0.0 else text
 
 
 def _decimals(number: float, digits: int) -> int:

@@ -116,29 +116,23 @@ def lay_out(
             identity = f"{baseline}\n{dump(settings)}" if baseline else str(place)
             row = rows.get(identity)
             if row is None:
-                row = Row(_concerning(baseline, varied, values), _class_name(settings), baseline)
+                kept = tuple(
+                    v if not baseline or concerns(baseline, s.key, tree["model"]) else None
+                    for s, v in zip(varied, values, strict=True)
+                )
+                row = Row(kept, _class_name(settings), baseline)
                 name = _name(plan, row)
                 if names.setdefault(name, identity) != identity:  # of another model of the grid
                     name += f"{_hashed(identity)},"
                 with _told(f"{baseline}, {words}" if baseline else words):
                     for seed in seeds:
-                        kept = checked(seeded(settings, seed))
-                        row.cells[seed] = Cell(f"{name}seed={seed}", seed, kept)
+                        whole = checked(seeded(settings, seed))
+                        row.cells[seed] = Cell(f"{name}seed={seed}", seed, whole)
                 rows[identity] = row
                 plan.rows.append(row)
             if baseline:
                 row.of.append(place)
     return plan
-
-
-def _concerning(
-    baseline: str, varied: Sequence[Varied], values: Sequence[Value]
-) -> tuple[Value | None, ...]:
-    """Return the values of a row; None for a setting that a baseline lacks."""
-    return tuple(
-        value if not baseline or concerns(baseline, setting.key) else None
-        for setting, value in zip(varied, values, strict=True)
-    )
 
 
 def _name(plan: Plan, row: Row) -> str:

@@ -4,12 +4,13 @@
 `read` write and read trees as text; `complete` checks a tree that a user wrote.
 """
 
-from pyrovae.config.check import Written, complete, named_classes, own_arguments
+from pyrovae.config.check import complete, named_classes, own_arguments
 from pyrovae.config.names import ROOMS, choices, find, find_class, of_room, public_path
 from pyrovae.config.signature import Argument, arguments, literals
 from pyrovae.config.suggested import suggested
 from pyrovae.config.text import dump, parse, read
 from pyrovae.config.tree import from_tree, to_tree
+from pyrovae.config.written import Written
 
 __all__ = [
     "ROOMS",

@@ -24,26 +24,11 @@ from pyrovae.config.signature import (
 )
 from pyrovae.config.text import parse
 from pyrovae.config.tree import to_tree
+from pyrovae.config.written import Written, laid
 from pyrovae.declared import Declared
 from pyrovae.spelling import nearest
 
 _NOTHING = ("null", "none")  # in place of a class, where there may be none
-
-
-@dataclass
-class Written:
-    """A class by the name that a user wrote, with the arguments that belong to it.
-
-    Arguments:
-        name: a short name, or a dotted one.
-        given: its arguments.
-        before: what stood here before another class was chosen. An argument that both classes
-            have, by name and type, is kept.
-    """
-
-    name: str
-    given: dict[str, Any] = field(default_factory=dict)
-    before: "Written | None" = None
 
 
 @dataclass
@@ -137,7 +122,7 @@ class _Check:
             self.say(path, problem)
             return None
         signature = own_arguments(maker)
-        given = self.kept(written, signature, bases) | written.given
+        given = laid(self.kept(written, signature, bases), written.given)
         init_args = self.values(given, signature, path, maker.__name__)
         if not issubclass(maker, Declared):  # a library's defaults are its own, and change
             init_args = {name: value for name, value in init_args.items() if name in given}

@@ -8,6 +8,7 @@ times draws come in blocks that fit into a memory budget.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from pyro import poutine
@@ -15,9 +16,10 @@ from torch import Tensor
 
 from pyrovae.data import Data, DataLike
 from pyrovae.distances import Energy
-from pyrovae.evaluation.asked import check_count, check_seed, held_out
+from pyrovae.evaluation.asked import check_count, check_seed, held_out, require_density
 from pyrovae.evaluation.decomposition import Surgery
 from pyrovae.evaluation.importance import Batch, device_of, evaluating
+from pyrovae.evaluation.latents import label_alone, without_label
 from pyrovae.evaluation.memory import IN_CACHE, rows_within, within_memory
 from pyrovae.models import Pair, Programs
 from pyrovae.objectives import (
@@ -75,6 +77,7 @@ def surgery(model: Programs, data: DataLike, *, samples: int = 2000, seed: int =
     check_count("samples", samples)
     check_seed(seed)
     pair = Pair(model)
+    require_density(pair)
     split = held_out(data)
     device = device_of(pair)
 
@@ -155,11 +158,11 @@ def _repeated(data: Data, times: Tensor, rows: int, device: torch.device) -> Ite
 def _site(pair: Pair, batch: Batch) -> Site:
     """Return the latent site of one run on a batch; what could be enumerated is drawn."""
     pair.check(batch)
-    args, kwargs = pair.arguments(batch)
-    guide = poutine.infer_config(pair.guide, config_fn=lambda _: {"enumerate": "sequential"})
+    args, kwargs = pair.arguments(pair.evidence(batch))
+    guide = poutine.infer_config(pair.guide, config_fn=partial(label_alone, pair.whole))
     with LocalParameters(pair):
         terms = trace_terms(pair.model, guide, args, kwargs)
-    return aggregated_site(terms, "surgery")
+    return aggregated_site(without_label(pair.whole, terms), "surgery")
 
 
 def _drawn(batches: Iterator[Batch], pair: Pair) -> _Draws:

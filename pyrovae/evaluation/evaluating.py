@@ -11,8 +11,9 @@ from torch import Tensor
 from pyrovae.compiling import Compile, check_compile
 from pyrovae.data import DataLike
 from pyrovae.distributions import Joined
-from pyrovae.evaluation.asked import check_count, check_seed, held_out
+from pyrovae.evaluation.asked import check_count, check_seed, held_out, require_density
 from pyrovae.evaluation.importance import Sampler, Weights, device_of, evaluating
+from pyrovae.evaluation.latents import latent_means
 from pyrovae.evaluation.memory import within_memory
 from pyrovae.evaluation.result import Evaluation
 from pyrovae.evaluation.scoring import scoring
@@ -49,6 +50,7 @@ def evaluate(
             cannot be compiled runs as it is.
 
     Raises:
+        TypeError: the model is none of x, such as a `Classifier`.
         ValueError: the number of samples is not positive, the seed is negative, or the data cannot
             be scored.
         MemoryError: not even a small block fits.
@@ -73,13 +75,14 @@ def evaluate(
     check_seed(seed)
     check_compile(compile)
     pair = Pair(model)
+    require_density(pair)
     split = held_out(data)
     device = device_of(pair)
 
     score = scoring(pair, compile, draws=len(split) * samples if split.sized else None)
 
     def summed(budget: int) -> _Summary:
-        summary = _Summary()
+        summary = _Summary(pair.whole)
         with random_state(seed, device=device), evaluating(pair):
             probe = next(split.batches(batch_size=_PROBED_ROWS, device=device))
             pair.check(probe)
@@ -109,9 +112,14 @@ def evaluate(
 
 
 class _Summary:
-    """Sums over data of what the weights of each batch tell."""
+    """Sums over data of what the weights of each batch tell.
 
-    def __init__(self) -> None:
+    Arguments:
+        model: the model; None for programs that are not our own.
+    """
+
+    def __init__(self, model: Any = None) -> None:
+        self.model = model
         self.log_prob: list[Tensor] = []
         self.variance = 0.0
         self.bias = 0.0
@@ -153,15 +161,13 @@ class _Summary:
 
     def _add_means(self, terms: Terms) -> None:
         """Keep the posterior means of a batch, where the posterior has one."""
-        try:
-            means = [site.guide.mean for site in terms.latent.values() if site.guide is not None]
-        except (NotImplementedError, AttributeError):
+        rows = len(self.log_prob[-1])
+        means = latent_means(self.model, terms, rows=rows)
+        known = [mean for mean in means if mean is not None]
+        if len(known) < len(means):
             self.has_means = False
-            return
-        rows = len(self.log_prob[-1])  # under particles, each datum's mean comes repeated
-        sizes = [site.guide.event_shape.numel() for site in terms.latent.values() if site.guide]
-        flat = [m.reshape(-1, rows, size)[0] for m, size in zip(means, sizes, strict=True)]
-        self.means.append(torch.cat(flat, dim=-1).double())
+        elif known:
+            self.means.append(torch.cat(known, dim=-1).double())
 
     def result(self, samples: int) -> Evaluation:
         """Return the numbers."""

@@ -9,10 +9,12 @@ import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from pyrovae.evaluation.latents import latent_sites
 from pyrovae.evaluation.memory import BUDGET, IN_CACHE, rows_within
 from pyrovae.models import Pair, Score
 from pyrovae.objectives import LocalParameters, Site, Terms, trace_terms
@@ -49,12 +51,13 @@ class Weights:
     sum_dimensions: Tensor | None
 
     @classmethod
-    def of(cls, terms: Terms) -> "Weights":
-        """Return the sums of one record."""
-        split = [_split(terms, site) for site in terms.latent.values()]
+    def of(cls, terms: Terms, model: Any = None) -> "Weights":
+        """Return the sums of one record, of a model whose label is no latent dimension."""
+        split = [_split(terms, site) for site in latent_sites(model, terms)]
         whole = [part for part in split if part is not None]
         splits = bool(whole) and len(whole) == len(split)
-        if splits and not terms.enumerated:  # these are log q - log p: no need to compute it again
+        if splits and len(whole) == len(terms.latent) and not terms.enumerated:
+            # these are log q - log p: no need to compute it again
             log_weight = terms.log_likelihood.double()
             for part in whole:
                 log_weight = log_weight - part.sum(-1, dtype=torch.float64)
@@ -183,23 +186,27 @@ class Sampler:
         self.samples = samples
         if device_of(pair).type == "cpu" and not pair.fixes:  # those decode in parts themselves
             budget = min(budget, IN_CACHE)
-        one = {name: value[:1] for name, value in batch.items()}
+        one = {name: value[:1] for name, value in pair.evidence(batch).items()}
 
         def several(data: int) -> Batch:
             return {name: value.repeat_interleave(data, 0) for name, value in one.items()}
 
         with torch.random.fork_rng(devices=[]):
             rows = rows_within(
-                lambda particles: Weights.of(self.trace(one, particles=particles)), budget=budget
+                lambda particles: self.sums(self.trace(one, particles=particles)), budget=budget
             )
             # draws share what the guide makes of their datum, such as the encoder's layers
             data = rows_within(
-                lambda data: Weights.of(self.trace(several(data), particles=1)), budget=budget
+                lambda data: self.sums(self.trace(several(data), particles=1)), budget=budget
             )
         least = min(_DATA, rows) if pair.fixes else 1
         self.batch_size = max(1, min(max(rows // samples, least), data))
         self.rows = rows
         self.score = score
+
+    def sums(self, terms: Terms) -> Weights:
+        """Return the sums of one record."""
+        return Weights.of(terms, self.pair.whole)
 
     def trace(self, batch: Batch, *, particles: int) -> Terms:
         """Return the record of a batch."""
@@ -226,12 +233,12 @@ class Sampler:
         """Return the sums over all draws of a batch, and the record of the first block."""
         traces = self.traces(batch, self.blocks(len(next(iter(batch.values())))))
         first = next(traces)
-        weights = Weights.of(first)
+        weights = self.sums(first)
         if len(first.enumerated) == len(first.latent):
             weights.repeated(self.samples)
             return weights, first
         for terms in traces:
-            weights.add(Weights.of(terms))
+            weights.add(self.sums(terms))
         return weights, first
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pyrovae.compiling import Compile, check_compile
 from pyrovae.data import Data, DataLike, as_data
-from pyrovae.evaluation.asked import check_count, check_seed, held_out
+from pyrovae.evaluation.asked import check_count, check_seed, held_out, require_density
 from pyrovae.evaluation.importance import Sampler, device_of, evaluating
 from pyrovae.evaluation.memory import within_memory
 from pyrovae.evaluation.scoring import scoring
@@ -113,6 +113,7 @@ def log_prob(
 
 
 def _scores(pair: Pair, data: Data, *, samples: int, seed: int, compile: Compile) -> Scores:
+    require_density(pair)
     device = device_of(pair)
     scorer = scoring(pair, compile, draws=len(data) * samples if data.sized else None)
 

@@ -21,6 +21,7 @@ def bound_networks(
     encoder: Network | Builder | None,
     decoder: Network | Builder,
     condition_shape: Shape | None = None,
+    encoder_condition_shape: Shape | None = None,
 ) -> tuple[Folded, Folded]:
     """Return the encoder's and the decoder's network of a model, and bind its parts to each other.
 
@@ -29,6 +30,7 @@ def bound_networks(
         encoder: builds the network from x to the posterior's raw numbers.
         decoder: builds the network from z to the likelihood's raw numbers.
         condition_shape: the shape of a condition that both get, None where there is none.
+        encoder_condition_shape: that of the encoder's, where it is another.
 
     Raises:
         TypeError: an argument is not such a part.
@@ -58,7 +60,9 @@ def bound_networks(
                 encoded.out_shape(latent_shape),
                 owner="the encoder",
                 # a posterior that needs no raw numbers has no network to tell
-                condition_shape=condition_shape if encoded.sizes else None,
+                condition_shape=(encoder_condition_shape or condition_shape)
+                if encoded.sizes
+                else None,
             ),
             Folded(
                 decoder,

@@ -64,6 +64,40 @@ def check_warmup(owner: str, warmup: int) -> int:
     return warmup
 
 
+def check_labels(target: Any, y: Tensor, *, rows: int) -> None:
+    """Raise ValueError where labels are not of a target's kind, or out of range.
+
+    Arguments:
+        target: the model's `Target`.
+        y: the labels.
+        rows: how many there should be.
+    """
+    likelihood = target.likelihood
+    shape = (rows, *likelihood.event_shape)
+    if tuple(y.shape) != shape:
+        raise ValueError(
+            f"{likelihood!r} expects y of shape [{', '.join(map(str, shape))}]; got {list(y.shape)}"
+        )
+    if target.levels is None and not y.is_floating_point():
+        raise ValueError(
+            f"{likelihood!r} expects y to be real numbers, nan where unknown; got "
+            f"{y.dtype}: convert it with .float()"
+        )
+    value, known = target.known(y)
+    right = target.given(target.raw).support.check(value)
+    right = right.flatten(1).all(-1) if right.dim() > 1 else right
+    wrong = known & ~right
+    if not y.is_floating_point():
+        wrong = wrong | (~known & (y != -1))
+    if bool(wrong.any()):
+        row = int(wrong.nonzero()[0])
+        kinds = "" if target.levels is None else f", classes 0 to {target.levels - 1}"
+        raise ValueError(
+            f"{likelihood!r} cannot score y[{row}] = {y[row].tolist()}{kinds}; unknown labels are "
+            f"-1, or nan in floating numbers"
+        )
+
+
 def settled_inference(target: Any, given: Any, inference: Inference | None) -> Inference:
     """Return how an unknown y is inferred, or raise ValueError where it cannot be so.
 

@@ -21,6 +21,7 @@ from pyrovae.distributions import (
 from pyrovae.likelihoods import Likelihood
 from pyrovae.models.labels import (
     Inference,
+    check_labels,
     check_warmup,
     is_learned,
     require_target,
@@ -43,6 +44,7 @@ class Target(nn.Module):
         inference: how an unknown y is inferred, None for what suits the target.
         temperature: of relaxed draws.
         prior: whether the raw numbers of p(y) are "fixed" or "learned".
+        beside: the shape of what the classifier gets beside x, None for nothing.
         warmup: training steps in which the gradient of the bound into q(y | x) of rows without a
             label rises from zero to its full size; its value stays the same.
 
@@ -64,6 +66,7 @@ class Target(nn.Module):
         inference: Inference | None = None,
         temperature: float = 0.5,
         prior: str = "fixed",
+        beside: tuple[int, ...] | None = None,
         warmup: int = 0,
     ) -> None:
         super().__init__()
@@ -79,14 +82,18 @@ class Target(nn.Module):
             self.raw = nn.Parameter(torch.zeros(shape))
         else:
             self.register_buffer("raw", torch.zeros(shape))
-        with validation(enabled=False):  # an outline of a model has no numbers to check
+        with validation(enabled=False):  # an outline of a model has no numbers to look at
             given = self.given(self.raw)
         self.levels: int | None = getattr(given, "levels", None)
         self.inference = settled_inference(likelihood, given, inference)
         width = math.prod(likelihood.event_shape) if self.levels is None else self.levels
         self.condition_shape = (width,)
         self.classifier_network = Folded(
-            classifier, tuple(model.likelihood.event_shape), shape, owner="the classifier"
+            classifier,
+            tuple(model.likelihood.event_shape),
+            shape,
+            owner="the classifier",
+            condition_shape=beside,
         )
 
     @property
@@ -153,14 +160,17 @@ class Target(nn.Module):
         codes = torch.arange(self.levels, device=y.device)
         return (y.unsqueeze(-1) == codes).to(self.raw.dtype)
 
-    def classified(self, inputs: Tensor, observed: Tensor | None = None) -> Tensor:
+    def classified(
+        self, inputs: Tensor, observed: Tensor | None = None, *, beside: Tensor | None = None
+    ) -> Tensor:
         """Return the classifier's output, the raw numbers of q(y | x).
 
         Arguments:
             inputs: x as a network sees it, of shape `[*batch, *event_shape]`.
             observed: which entries of x are known.
+            beside: what it gets beside x.
         """
-        raw: Tensor = self.classifier_network(inputs, observed=observed)
+        raw: Tensor = self.classifier_network(inputs, observed=observed, condition=beside)
         return raw
 
     def given(self, raw: Tensor) -> Any:
@@ -234,31 +244,7 @@ class Target(nn.Module):
 
     def check(self, y: Tensor, *, rows: int) -> None:
         """Raise ValueError where labels are not of this kind, or out of range."""
-        shape = tuple(self.likelihood.event_shape)
-        if tuple(y.shape) != (rows, *shape):
-            raise ValueError(
-                f"{self.likelihood!r} expects y of shape [{', '.join(map(str, (rows, *shape)))}]; "
-                f"got {list(y.shape)}"
-            )
-        if self.levels is None and not y.is_floating_point():
-            raise ValueError(
-                f"{self.likelihood!r} expects y to be real numbers, nan where unknown; got "
-                f"{y.dtype}: convert it with .float()"
-            )
-        value, known = self.known(y)
-        support: Any = self.given(self.raw).support
-        right = support.check(value)
-        right = right.flatten(1).all(-1) if right.dim() > 1 else right
-        wrong = known & ~(right & value.isfinite().reshape(rows, math.prod(shape)).all(-1))
-        if not y.is_floating_point():
-            wrong = wrong | (~known & (y != -1))
-        if bool(wrong.any()):
-            row = int(wrong.nonzero()[0])
-            kinds = "" if self.levels is None else f", classes 0 to {self.levels - 1}"
-            raise ValueError(
-                f"{self.likelihood!r} cannot score y[{row}] = {y[row].tolist()}{kinds}; unknown "
-                f"labels are -1, or nan in floating numbers"
-            )
+        check_labels(self, y, rows=rows)
 
     def _warmed(self, raw: Tensor) -> Tensor:
         """Return the classifier's output with its gradient of this step.

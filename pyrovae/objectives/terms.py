@@ -37,8 +37,8 @@ class Site:
         value: its value, of shape `[*batch, *event_shape]`.
         modelled: Pyro's message of the site in the model, None for an auxiliary variable.
         guided: Pyro's message of the site in the guide, None where the site is observed.
-        ordered: whether both programs visit their latent sites in one order, without which an
-            analytic KL of a site given the others would be wrong.
+        ordered: whether the guide has drawn all that its distribution in the model may hang on,
+            without which an analytic KL of the site given the others would be wrong.
         held: the guide's message at values without gradient, None where log q keeps its score.
     """
 

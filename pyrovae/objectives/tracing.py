@@ -155,7 +155,7 @@ def _pair(
             raise ValueError(
                 f"the guide does not draw the model's latent site '{name}'; it draws {list(guided)}"
             )
-    ordered = latent == [name for name in guided if name in modelled]
+    drawn = [name for name in guided if name in modelled]
     names = [*(name for name in guided if name not in modelled), *modelled]
     enumerated = any(
         node["infer"].get("_enumerate_dim") is not None
@@ -171,7 +171,7 @@ def _pair(
             (guided.get(name) or modelled[name])["value"],
             modelled.get(name),
             guided.get(name),
-            ordered,
+            name in drawn and _before(name, latent) <= _before(name, drawn),
             held.get(name),
         )
         for name in names
@@ -180,6 +180,10 @@ def _pair(
         latent={site.name: site for site in sites if site.guided is not None},
         observed={site.name: site for site in sites if site.guided is None},
     )
+
+
+def _before(name: str, names: list[str]) -> set[str]:
+    return set(names[: names.index(name)])
 
 
 def _require_plates(name: str, node: Message, *, enumerated: bool) -> None:

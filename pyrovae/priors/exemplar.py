@@ -95,8 +95,8 @@ class ExemplarPrior(Prior):
         return means
 
     def _logits(self, index: Tensor | None, means: Tensor) -> Tensor:
-        """Return equal weights, `[K]`, or in training `[batch, K]`, none for a datum itself."""
-        equal = means.new_zeros(self.exemplars)
+        """Return equal weights, `[*batch, K]`, in training none for a datum itself."""
+        equal = means.new_zeros(means.shape[:-1])
         if index is None or not self.training:
             return equal
         own = index.unsqueeze(-1) == self.indices

@@ -14,6 +14,7 @@ from pyrovae.report.gallery import (
     reconstructions,
     samples,
 )
+from pyrovae.report.labels import labels
 from pyrovae.report.numbers import missing, numbers
 from pyrovae.report.page import Cell, Page, RunView, Section, rendered
 from pyrovae.report.reading import RunRecord
@@ -23,6 +24,7 @@ from pyrovae.report.views import View
 
 LARGEST = 5_000_000  # bytes of a page
 
+LABELS = "labels"  # the section that only models of labels have
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -78,6 +80,12 @@ _PARTS = (
         "What the most active dimensions stand for: each is moved while the others are held.",
         traversals,
     ),
+    _Part(
+        LABELS,
+        "Labels",
+        "How q(y | x) tells the labels of held-out data, and what the model makes of each label.",
+        labels,
+    ),
 )
 
 
@@ -121,6 +129,8 @@ def page_of(
     sections = [
         Section(part.key, part.title, part.lead, [found[part.key] for found in cells])
         for part in _PARTS
+        if part.key != LABELS
+        or any(found[LABELS].pictures or found[LABELS].notes for found in cells)
     ]
     if len(runs) > 1:
         both = together(records, [run.letter for run in runs])

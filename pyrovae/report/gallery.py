@@ -41,6 +41,9 @@ def cell(build: Builder, view: View) -> Cell:
 def samples(view: View) -> Iterator[Picture]:
     """Draw from the model: means and draws for images, distributions for others."""
     model = view.require_model()
+    draws_data = callable(getattr(model, "sample", None))
+    if not draws_data:
+        raise ValueError(f"a {type(model).__name__} draws no data")
     if view.kind == "image":
         count = rows_of(view.shape, SAMPLES)
         means = torch.cat([tiles(x) for x in drawn(model, count, seed=view.seed, mean=True)])

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
 from pyrovae.data import Data
 from pyrovae.evaluation.importance import Sampler, evaluating
+from pyrovae.evaluation.latents import latent_means, latent_sites, without_label
 from pyrovae.evaluation.memory import rows_within
 from pyrovae.heads import FLOOR
 from pyrovae.models import Model, Pair
@@ -116,13 +116,18 @@ def drawn(model: Any, n: int, *, seed: int, mean: bool) -> Iterator[Tensor]:
             yield model.sample(min(block, n - first), mean=mean)
 
 
-def decoded(model: Any, z: Tensor) -> Tensor:
-    """Return `E[x | z]` for each row of z, in blocks."""
+def decoded(model: Any, z: Tensor, **given: Any) -> Tensor:
+    """Return `E[x | z]` for each row of z, in blocks, at a given label y where there is one."""
     with torch.no_grad(), evaluating(Pair(model)):
         one = z[:1]
         typical = model.likelihood.typical
-        block = rows_within(lambda rows: typical(model.decode(one.expand(rows, *one.shape[1:]))))
-        return torch.cat([typical(model.decode(part)) for part in z.split(block)])
+
+        def made(part: Tensor) -> Tensor:
+            found: Tensor = typical(model.decode(part, **given))
+            return found
+
+        block = rows_within(lambda rows: made(one.expand(rows, *one.shape[1:])))
+        return torch.cat([made(part) for part in z.split(block)])
 
 
 @dataclass
@@ -142,21 +147,24 @@ class _Sums:
 
     def add(self, terms: Terms, labels: Tensor | None) -> None:
         """Add the record of a batch."""
-        sites = list(terms.latent.values())
+        sites = latent_sites(self.model, terms)
+        if not sites:
+            raise ValueError(f"a {type(self.model).__name__} has no latent variable z")
         rows = terms.log_weight.shape[-1]
-        means = [_mean(site.guide) for site in sites]
+        means = latent_means(self.model, terms, rows=rows)
         self.is_mean = self.is_mean and all(mean is not None for mean in means)
-        values = [
-            site.value if mean is None else mean for site, mean in zip(sites, means, strict=True)
+        drawn = latent_sites(self.model, without_label(self.model, terms))
+        flat = [
+            (site.value if mean is None else mean).detach().float().reshape(rows, -1)
+            for site, mean in zip(drawn, means, strict=True)
         ]
-        flat = [value.detach().float().reshape(rows, -1) for value in values]
         self.names = [
             name
             for site, value in zip(sites, flat, strict=True)
             for name in _names(site.name, value.shape[1])
         ]
         self.places.append(torch.cat(flat, dim=1))
-        if labels is not None and not labels.is_floating_point():  # numbers are no classes
+        if labels is not None and not labels.is_floating_point():  # classes, to be coloured by
             self.labels.append(labels)
         self._add_kl([terms.kl_per_dimension(site, "auto") for site in sites], rows)
         for site in terms.observed.values():
@@ -200,13 +208,6 @@ class _Sums:
     @property
     def _likelihood(self) -> Any:
         return getattr(self.model, "likelihood", None)
-
-
-def _mean(distribution: Distribution | None) -> Tensor | None:
-    try:
-        return None if distribution is None else distribution.mean
-    except (NotImplementedError, AttributeError):
-        return None
 
 
 def _names(site: str, dimensions: int) -> list[str]:

@@ -58,6 +58,8 @@ def missing(record: RunRecord) -> str:
 
 
 def _log_prob(found: dict[str, Any]) -> Number:
+    if "log_prob" not in found:  # of a model of labels alone
+        return Number(_NONE)
     error, spread = number(found.get("log_prob_error")), number(found.get("log_prob_data_error"))
     samples = number(found.get("samples"))
     parts = []
@@ -112,6 +114,31 @@ def _bits(found: dict[str, Any]) -> Number:
     return Number(_NONE) if bits is None else Number(f"{bits:.4f}")
 
 
+def _share(name: str, note: str) -> Callable[[dict[str, Any]], Number]:
+    def entry(found: dict[str, Any]) -> Number:
+        value, ends = number(found.get(name)), found.get(f"{name}_interval")
+        if value is None:
+            return Number(_NONE)
+        within = ""
+        if isinstance(ends, list) and len(ends) == 2:
+            low, high = (number(end) for end in ends)
+            if low is not None and high is not None:
+                within = f" ({100.0 * low:.1f} to {100.0 * high:.1f})"
+        by = found.get("label_by")
+        said = note if note else f"labels by {by}" if isinstance(by, str) else ""
+        return Number(f"{100.0 * value:.1f} %{within}", said)
+
+    return entry
+
+
+def _digits(name: str, digits: int, note: str = "") -> Callable[[dict[str, Any]], Number]:
+    def entry(found: dict[str, Any]) -> Number:
+        value = number(found.get(name))
+        return Number(_NONE) if value is None else Number(signed(value, digits), note)
+
+    return entry
+
+
 def _data(found: dict[str, Any]) -> Number:
     count, split = number(found.get("data")), found.get("split")
     name = f"{split} data" if isinstance(split, str) else "data"
@@ -119,6 +146,11 @@ def _data(found: dict[str, Any]) -> Number:
 
 
 _ENTRIES: tuple[tuple[str, Callable[[dict[str, Any]], Number]], ...] = (
+    ("accuracy", _share("accuracy", "")),
+    ("log q(y | x)", _digits("label_log_prob", 4, "nats per label")),
+    ("calibration error", _digits("calibration_error", 4, "of the likeliest class")),
+    ("RMSE of y", _digits("rmse", 4, "in units of y")),
+    ("coverage", _share("coverage", "within central intervals of 90 %")),
     ("log p(x)", _log_prob),
     ("ELBO", _plain("elbo")),
     ("CUBO", _plain("cubo", "upper bound, estimated from below")),

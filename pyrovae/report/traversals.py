@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyrovae.context import Context
 from pyrovae.evaluation.importance import evaluating
 from pyrovae.models import Pair
 from pyrovae.report import vectors
 from pyrovae.report.drawing import Picture
 from pyrovae.report.kinds import levels_of, tiles
+from pyrovae.report.labels import given_label, prior_given
 from pyrovae.report.looking import decoded
 from pyrovae.report.numbers import signed
 from pyrovae.report.pictures import image, sheet
@@ -29,8 +29,11 @@ _ENDS = (0.05, 0.95)  # quantiles that a dimension is moved between
 def traversals(view: View) -> Iterator[Picture]:
     """Move the most active dimensions one at a time, the others held where a datum lies."""
     model = view.require_model()
+    if not hasattr(model, "prior"):
+        raise ValueError(view.no_latents or f"a {type(model).__name__} has no prior of z")
     with random_state(view.seed), evaluating(Pair(model)):
-        prior = model.prior(Context(encode=model.encode))
+        given = given_label(view)
+        prior = prior_given(model, given)
         draws = prior.sample((_DRAWS,))
     shape = draws.shape[1:]
     chosen, names = _chosen(view, math.prod(shape))
@@ -45,7 +48,7 @@ def traversals(view: View) -> Iterator[Picture]:
         z[row, :, at] = values[row]
     points = z.reshape(-1, *shape).to(draws)
     _require_inside(prior, points)
-    x = decoded(model, points).unflatten(0, (len(chosen), count))
+    x = decoded(model, points, **given).unflatten(0, (len(chosen), count))
     start = "the mean of the prior" if view.latents is None else "the place of one held-out datum"
     how = (
         f"E[x | z] along single dimensions, from the 5 % to the 95 % quantile of "

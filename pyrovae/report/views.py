@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pyrovae.data import Data
+from pyrovae.models import Classifier
 from pyrovae.report.facts import Facts, best_epoch, facts_of
 from pyrovae.report.held_out import HeldOut, Library
 from pyrovae.report.kinds import Kind, kind_of
@@ -150,6 +151,9 @@ def opened(
     view.held = library.of(record)
     if view.held.data is None:
         view.no_latents = view.held.absent
+        return view
+    if isinstance(view.model, Classifier):
+        view.no_latents = "a Classifier has no latent variable z"
         return view
     try:
         view.latents = latents_of(view.model, view.held.data, seed=seed)
