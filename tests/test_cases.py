@@ -43,8 +43,8 @@ def exported(room: str) -> dict[str, type]:
 
 
 def namespace(of: str) -> dict[str, Any]:
-    """All classes by name; where two rooms have one of a name, that of the room asked for."""
-    rooms = [*(room for room in ROOMS if room != of), of]
+    """All classes by name; where rooms share one, that of the room asked for, or a likelihood."""
+    rooms = [*(room for room in ROOMS if room not in (of, "likelihoods")), "likelihoods", of]
     return {name: kept for room in rooms for name, kept in exported(room).items()}
 
 
