@@ -14,7 +14,7 @@ import torch
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = ("step", "epoch", "quality", "guard", "startup", "scaling", "evaluate", "processes")
 SCRIPTS += ("memory", "priors", "tables", "hyperspherical", "imputing", "distances", "all")
-SCRIPTS += ("objectives",)
+SCRIPTS += ("objectives", "labels", "clustering")
 SCRIPTS += ("_ways", "_timing")
 RESULTS = {
     "priors",
@@ -22,6 +22,8 @@ RESULTS = {
     "hyperspherical",
     "imputing",
     "objectives",
+    "clustering",
+    "labels",
 }  # long trainings, run by hand
 EPOCH_ROWS = {"ours, first", "ours", "Pyro by hand"}
 
@@ -198,6 +200,8 @@ def test_a_number_of_repeats_below_one_is_refused(
         ("memory", ["bytes a datum", "BernoulliCode"]),
         ("priors", ["2 seeds", "StandardNormal", "VampPrior"]),
         ("objectives", ["IWAE-50", "DReG-50", "sliced Wasserstein", "adversarial"]),
+        ("labels", ["One step without labels", "summed / plain", "of the plain model's"]),
+        ("clustering", ["clusters", "accuracy", "NMI"]),
         ("imputing", ["50% of the pixels hidden", "pixel means", "imputed mean"]),
         ("tables", ["30% of the cells hidden", "IterativeImputer", "mixed"]),
         pytest.param(
