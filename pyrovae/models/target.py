@@ -163,13 +163,7 @@ class Target(nn.Module):
     def classified(
         self, inputs: Tensor, observed: Tensor | None = None, *, beside: Tensor | None = None
     ) -> Tensor:
-        """Return the classifier's output, the raw numbers of q(y | x).
-
-        Arguments:
-            inputs: x as a network sees it, of shape `[*batch, *event_shape]`.
-            observed: which entries of x are known.
-            beside: what it gets beside x.
-        """
+        """Return the raw numbers of q(y | x), given x as a network sees it and what is beside."""
         raw: Tensor = self.classifier_network(inputs, observed=observed, condition=beside)
         return raw
 
