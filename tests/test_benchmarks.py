@@ -223,6 +223,7 @@ def test_the_other_scripts_print_their_tables(
     script: str,
     titles: list[str],
     scripts: Callable[[str], ModuleType],
+    tiny_mnist: None,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     scripts(script).main(["--quick"])
