@@ -70,7 +70,7 @@ def assigned(
                 **parts(options.hidden),  # type: ignore[arg-type]
             )
     pyrovae.fit(
-        model, train, epochs=options.epochs, batch_size=BATCH, seed=seed, progress=False,
+        model, train, epochs=options.epochs, batch_size=min(BATCH, len(train)), seed=seed, progress=False,
         device="cpu",
     )  # fmt: skip
     model.eval()
