@@ -70,9 +70,14 @@ def assigned(
                 **parts(options.hidden),  # type: ignore[arg-type]
             )
     pyrovae.fit(
-        model, train, epochs=options.epochs, batch_size=min(BATCH, len(train)), seed=seed, progress=False,
+        model,
+        train,
+        epochs=options.epochs,
+        batch_size=min(BATCH, len(train)),
+        seed=seed,
+        progress=False,
         device="cpu",
-    )  # fmt: skip
+    )
     model.eval()
     with torch.no_grad():
         if isinstance(model, ClusterVAE):
