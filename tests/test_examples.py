@@ -20,6 +20,7 @@ import zuko  # noqa: F401  (importing it switches torch's validation off: not wi
 from scipy import stats
 
 import pyrovae
+from pyrovae.cli.cells import Cells
 from pyrovae.likelihoods import Likelihood
 from pyrovae.networks import Network
 from pyrovae.posteriors import Posterior
@@ -295,3 +296,20 @@ def test_quadrants_are_predicted_and_drawn(capsys: pytest.CaptureFixture[str]) -
     assert f"2 visible: prediction {prediction:.2f}\n" in out
     assert f"conditional VAE {cvae:.2f} +- " in out
     assert f"better by {prediction - cvae:.2f}" in out
+
+
+# ------------------------------------------------------------------------------- semi-supervised
+
+
+def test_the_experiment_on_labels_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All settings of all cells are read and checked; running cells is tried in other files."""
+    monkeypatch.setattr(Cells, "run", lambda self, cells: (end for end in ()))
+    with imported("semi_supervised") as module:
+        words = f"--quick --labels 20,50 --seeds 2 --out {tmp_path / 'out'}"
+        assert module.main(words.split()) == 0
+    assert "12 cells" in capsys.readouterr().out
+    names = sorted(path.stem for path in (tmp_path / "out" / "cells").glob("*.yaml"))
+    assert len(names) == 12
+    assert next(name for name in names if name.startswith("M1")) == "M1,labels=20,seed=0"

@@ -36,6 +36,8 @@ class Name:
 # In the order in which they are shown; the first that all rows share is the one of the figure.
 NAMES = {
     "accuracy": Name("accuracy", main=True),
+    "rmse": Name("RMSE of y", main=True),
+    "label_log_prob": Name("log q(y|x)", main=True),
     "log_prob": Name("log p(x)", main=True),
     "elbo": Name("ELBO", main=True),
     "kl": Name("KL", main=True),
@@ -43,10 +45,15 @@ NAMES = {
     "reconstruction": Name("reconstruction"),
     "bits_per_dim": Name("bits per dimension"),
     "cubo": Name("CUBO"),
+    "error": Name("share of wrong labels"),
+    "calibration_error": Name("calibration error"),
+    "coverage": Name("coverage of 90 % intervals of y"),
     "ess": Name("effective samples"),
     "log_prob_error": Name("Monte Carlo error of log p(x)"),
     "log_prob_bias": Name("bias of log p(x)"),
     "log_prob_data_error": Name("error of log p(x) over data"),
+    "labelled": Name("labels tested on", constant=True),
+    "label_trained_on": Name("labels trained on", constant=True),
     "samples": Name("samples", constant=True),
     "data": Name("data", constant=True),
 }
@@ -68,8 +75,8 @@ def ordered(keys: Iterable[str]) -> list[str]:
     """Return the keys of numbers as they are shown: the listed main ones, others, the rest.
 
     Example:
-        >>> ordered(["data", "elbo", "coverage", "accuracy", "cubo"])
-        ['accuracy', 'elbo', 'coverage', 'cubo', 'data']
+        >>> ordered(["data", "elbo", "novelty", "accuracy", "cubo"])
+        ['accuracy', 'elbo', 'novelty', 'cubo', 'data']
     """
     found = list(dict.fromkeys(keys))
     listed = [key for key in NAMES if key in found]
