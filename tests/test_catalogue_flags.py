@@ -44,7 +44,7 @@ STAGES: dict[str, Stage] = {
 VERBS = [
     case("trian", "did you mean 'train'?"),
     case("TRAINN", "'TRAINN'", "did you mean 'train'?"),
-    case("''", "there is no verb ''", "among train, evaluate"),
+    case("''", "there is no verb ''", "among train, compare, evaluate"),
     case("--epochs 3", "'--epochs'", "verb"),
     case("help trian", "'trian'", "did you mean 'train'?"),
     case("parts --room prior", "'prior'", "did you mean 'priors'?"),
@@ -75,7 +75,7 @@ WORDS = [
     case("train --epoch 3 --batch-sise 4", "'epochs'?\nbatch_sise: ", "did you mean 'batch_size'?"),
     case("train --epoch 1 --batch_sise 2 --sed 3 --prise 4", "'epoch'", "... and 2 more problems"),
     case("train --épochs 3", "'épochs'", "did you mean 'epochs'?"),
-    case("train --wolves 3", "'wolves'", "there are: data, model, objective, epochs"),
+    case("train --wolves 3", "'wolves'", "there are: data, model, objective, features"),
     case(f"train --{LONG} 3", "aaaa", "precision, compile, samples"),
     case("train --prior.help VampPri", "'VampPri'", "did you mean 'VampPrior'?"),
     case("train --prior.help", "--prior.help", "such as VampPrior"),

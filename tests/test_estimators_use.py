@@ -373,7 +373,7 @@ def test_a_flow_without_an_inverse(objective: Objective) -> None:
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: ELBO(estimator="dreg"), "'reparameterised', 'stl', 'score'; got 'dreg'"),
+        (lambda: ELBO(estimator="dreg"), "'stl', 'score', 'mixed'; got 'dreg'"),
         (lambda: ELBO(estimator="vimco"), "expects estimator"),
         (lambda: ELBO(estimator=None), "expects estimator"),
         (lambda: IWAE(estimator="wake"), "expects estimator"),

@@ -59,8 +59,11 @@ def with_condition(model: dict[str, Any], source: Source, *, allow: Iterable[str
 
 def without_condition(model: dict[str, Any], source: Source) -> dict[str, Any]:
     """Return a model's tree without what the data fill in again, so that they can be exchanged."""
-    form, given = source.label_form, dict(model["init_args"])
-    if form is None or not given.keys() >= _NAMES:
+    given = dict(model["init_args"])
+    if not given.keys() >= _NAMES:
+        return model
+    form = source.label_form  # which may have to look into files
+    if form is None:
         return model
     size = math.prod(form.shape) if form.levels is None else form.levels
     if given["levels"] == form.levels:

@@ -103,9 +103,12 @@ def with_target(
 
 def without_target(model: dict[str, Any], source: Source) -> dict[str, Any]:
     """Return a model's tree without what the labels fill in again."""
-    form, given = source.label_form, dict(model["init_args"])
+    given = dict(model["init_args"])
     target = given.get(TARGET)
-    if form is None or not isinstance(target, dict) or "init_args" not in target:
+    if not isinstance(target, dict) or "init_args" not in target:
+        return model
+    form = source.label_form  # which may have to look into files
+    if form is None:
         return model
     given[TARGET] = emptied(target, _Labels(source, form))
     return {**model, "init_args": given}
