@@ -8,6 +8,7 @@ import torch
 
 import pyrovae
 from pyrovae.__main__ import main
+from pyrovae.cli.cells import Cells
 from pyrovae.models import VAE, StackedVAE
 
 SMALL = ["--batch_size", "200", "--samples", "2", "--report", "false"]
@@ -65,3 +66,25 @@ def test_two_stages_and_what_is_kept_of_them(capsys: pytest.CaptureFixture[str])
 def test_refusals(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_comparison_names_the_features_and_their_baselines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The settings of every cell make a run; running cells is the matter of other files."""
+    monkeypatch.setattr(Cells, "run", lambda self, cells: (end for end in ()))
+    first("m1")
+    words = ["--features", "m1", *STACKED, "--seeds", "1", "--vary", "data.labels=20,50"]
+    assert main(["compare", *words, "--out", "all"]) == 0
+    assert "6 cells" in capsys.readouterr().out
+    read = {path.stem: Path(path).read_text() for path in Path("all/cells").glob("*.yaml")}
+    stacked = [text for name, text in read.items() if name.startswith("labels")]
+    assert all("features: m1\n" in text for text in stacked)
+    others = {name: text for name, text in read.items() if not name.startswith("labels")}
+    assert len(others) == 4
+    assert all("features: null\n" in text for text in others.values())
+    for name, text in others.items():
+        assert f"pyrovae.models.{'VAE' if name.startswith('M1') else 'Classifier'}\n" in text
+    config = Path("all/cells", "Classifier,labels=20,seed=0.yaml")
+    assert main(["train", "--config", str(config), "--epochs", "1", "--out", "one"]) == 0
+    capsys.readouterr()

@@ -6,8 +6,9 @@ from typing import Any
 
 from torch import nn
 
+from pyrovae.cli.features import settings_to_keep, with_features
 from pyrovae.cli.flags import Flags
-from pyrovae.cli.settings import check_numbers, linked, maker, read_settings, unlinked
+from pyrovae.cli.settings import check_numbers, linked, maker, read_settings
 from pyrovae.comparison.grid import Value, Varied
 from pyrovae.comparison.plan import Plan, Settings
 from pyrovae.config import dump, from_tree, to_tree
@@ -48,7 +49,8 @@ class Reader:
         given = list(self.flags.values)
         for setting, value in zip(self.varied, values, strict=True):
             given += flags_of(setting.key, value.given)
-        return read_settings(Flags(values=given), allow=self.allow)
+        tree = read_settings(Flags(values=given), allow=self.allow)
+        return with_features(tree, allow=self.allow)  # for a baseline is a model of these
 
     def seeded(self, tree: Settings, seed: int) -> Settings:
         """Return settings with a seed: of the run, and of the labels that are known."""
@@ -64,7 +66,8 @@ class Reader:
         """
         check_numbers(tree)
         source = self._source(tree["data"])
-        tree, said = linked({**tree, "data": to_tree(source)}, source, allow=self.allow)
+        tree = with_features({**tree, "data": to_tree(source)}, allow=self.allow)
+        tree, said = linked(tree, source, allow=self.allow)
         if said:
             self.said |= dict.fromkeys(said.splitlines())
         parts = {key: tree[key] for key in ("model", "objective", "optimizer", "scheduler")}
@@ -72,7 +75,7 @@ class Reader:
         if shared not in self._accepted:
             self._try(tree)
             self._accepted.add(shared)
-        return unlinked(tree, source)
+        return settings_to_keep(tree, source)
 
     def load(self, plan: Plan) -> None:
         """Read the data of each row once, so that what they lack is said before any cell runs.

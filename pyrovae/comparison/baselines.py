@@ -34,7 +34,8 @@ def baselines(tree: Mapping[str, Any], *, allow: Iterable[str] = ()) -> dict[str
         allow: packages beside pyrovae whose classes may be named.
     """
     found = _models(tree["model"], allow)
-    return {name: {**tree, "model": model} for name, model in found.items()}
+    own = {**tree, "features": None}  # neither is on top of another run
+    return {name: {**own, "model": model} for name, model in found.items()}
 
 
 def concerns(baseline: str, key: str, model: Mapping[str, Any]) -> bool:
