@@ -11,7 +11,7 @@ from PIL import Image
 
 import pyrovae
 from pyrovae.__main__ import main
-from pyrovae.evaluation import classification
+from pyrovae.evaluation import classification, clustering
 from pyrovae.models import SemiSupervisedVAE
 
 SMALL = ["--epochs", "2", "--batch_size", "200", "--report", "false", "--samples", "3"]
@@ -202,3 +202,18 @@ def test_a_grid_has_a_column_for_each_class() -> None:
     assert found is not None
     picture = Image.open(io.BytesIO(base64.b64decode(found[1])))
     assert picture.size == (10 * 9 - 1, ROWS * 9 - 1)
+
+
+def test_clusters_are_held_against_the_classes(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*NETS[:4], "--model.dim", "2", "--model.warmup", "20", *SMALL]
+    assert main(["train", "--model", "ClusterVAE", *words, "--out", "clusters"]) == 0
+    found = numbers("clusters")
+    assert f"test clustering accuracy {100 * float(str(found['clustering_accuracy'])):.1f} %" in (
+        capsys.readouterr().out
+    )
+    model = pyrovae.load("clusters/model")
+    batch = next(pyrovae.data.Digits().load().test.batches(batch_size=400))
+    assigned = model.classify(batch["x"]).logits.argmax(-1)
+    again = clustering(batch["y"], assigned)
+    assert found["clustering_accuracy"] == again.accuracy
+    assert (found["nmi"], found["clusters_used"]) == (again.nmi, again.used)

@@ -8,13 +8,15 @@ from pyrovae.cli.run_folder import EVALUATION
 from pyrovae.data import Data
 from pyrovae.evaluation import (
     Classification,
+    Clustering,
     Evaluation,
     classification,
+    cluster_agreement,
     feature_classification,
 )
 from pyrovae.evaluation.classifying import is_known
 from pyrovae.files import write_text
-from pyrovae.models import VAE, Classifier, Model
+from pyrovae.models import VAE, Classifier, ClusterVAE, Model
 from pyrovae.posteriors import Deterministic
 
 _POINTS = "the posterior gives points, which have no density: no log p(x) is estimated"
@@ -32,11 +34,11 @@ def no_density(model: Model) -> str:
 
 def labels_told(
     model: Model, splits: Mapping[str, Data | None], *, split: str, seed: int
-) -> Classification | None:
+) -> Classification | Clustering | None:
     """Return how well labels are told, None where there is nothing to tell, or nobody to tell it.
 
     A model of labels tells them by itself, and of a plain VAE a classifier on its features does,
-    that is trained on the known labels of the training data.
+    that is trained on the known labels of the training data. Clusters are held against the classes.
 
     Arguments:
         model: the model.
@@ -47,6 +49,8 @@ def labels_told(
     train, held = splits.get("train"), splits[split]
     if held is None or not _has_label(held):
         return None
+    if isinstance(model, ClusterVAE):
+        return None if _is_real(held) else cluster_agreement(model, held, seed=seed)
     if callable(getattr(model, "classify", None)) and hasattr(model, "target"):
         return classification(model, held, seed=seed)
     if type(model) is VAE and split != "train" and train is not None and _has_label(train):
@@ -59,7 +63,7 @@ def show(
     *,
     split: str,
     folder: Path | None,
-    told: Classification | None = None,
+    told: Classification | Clustering | None = None,
 ) -> None:
     """Print an evaluation and write it to a run folder.
 
@@ -85,6 +89,11 @@ def show(
         )
     if told is not None:
         print(f"{split} {told.headline}, labels by {told.by}")
+
+
+def _is_real(data: Data) -> bool:
+    """Return whether labels are real numbers, which name no class."""
+    return next(data.batches(batch_size=1))["y"].is_floating_point()
 
 
 def _has_label(data: Data) -> bool:

@@ -36,6 +36,10 @@ class Name:
 # In the order in which they are shown; the first that all rows share is the one of the figure.
 NAMES = {
     "accuracy": Name("accuracy", main=True),
+    "clustering_accuracy": Name("clustering accuracy", main=True),
+    "nmi": Name("NMI", main=True),
+    "ari": Name("ARI"),
+    "clusters_used": Name("clusters used"),
     "rmse": Name("RMSE of y", main=True),
     "label_log_prob": Name("log q(y|x)", main=True),
     "log_prob": Name("log p(x)", main=True),

@@ -3,7 +3,7 @@
 from pyrovae.evaluation.aggregation import surgery
 from pyrovae.evaluation.classification import Calibration, Classification
 from pyrovae.evaluation.classifying import classification
-from pyrovae.evaluation.clustering import Clustering, clustering
+from pyrovae.evaluation.clustering import Clustering, cluster_agreement, clustering
 from pyrovae.evaluation.decomposition import Surgery
 from pyrovae.evaluation.evaluating import evaluate
 from pyrovae.evaluation.features import feature_classification
@@ -21,6 +21,7 @@ __all__ = [
     "Scores",
     "Surgery",
     "classification",
+    "cluster_agreement",
     "clustering",
     "evaluate",
     "feature_classification",

@@ -8,6 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyrovae.data import DataLike
+from pyrovae.evaluation.asked import held_out
+from pyrovae.evaluation.classifying import known_labels, seen
+from pyrovae.evaluation.importance import device_of, evaluating
+from pyrovae.models import Pair
+from pyrovae.scopes import random_state
+
+_ROWS = 1000  # of data looked at, at once
+
 
 @dataclass(frozen=True, kw_only=True)
 class Clustering:
@@ -34,11 +43,55 @@ class Clustering:
     used: int
     data: int
 
+    by = "the clusters of the model, each named after the class that it fits best"
+
+    @property
+    def headline(self) -> str:
+        """The main number in words."""
+        return f"clustering accuracy {100.0 * self.accuracy:.1f} %, NMI {self.nmi:.3f}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as plain Python, for JSON."""
+        return {
+            "clustering_accuracy": self.accuracy,
+            "nmi": self.nmi,
+            "ari": self.ari,
+            "clusters_used": self.used,
+        }
+
     def __str__(self) -> str:
         return (
             f"clustering accuracy {self.accuracy:.4f} +- {self.accuracy_error:.4f}, "
             f"NMI {self.nmi:.4f}, ARI {self.ari:.4f}, of {self.data} data in {self.used} clusters"
         )
+
+
+def cluster_agreement(model: Any, data: DataLike, *, seed: int = 0) -> Clustering:
+    """Return how well the likeliest clusters of data agree with their known classes.
+
+    Arguments:
+        model: a model of clusters, whose `classify(x)` is over them.
+        data: data with labels; of a source the test split is taken.
+        seed: seeds what `classify` draws.
+
+    Raises:
+        TypeError: the model has no `classify`.
+        ValueError: no label is known.
+    """
+    if not callable(getattr(model, "classify", None)):
+        raise TypeError(
+            f"cluster_agreement expects a model with classify(x), such as ClusterVAE; got "
+            f"{type(model).__name__}"
+        )
+    pair, split = Pair(model), held_out(data)
+    known_labels(split, "cluster_agreement")
+    device = device_of(pair)
+    classes, clusters = [], []
+    with random_state(seed, device=device), evaluating(pair):
+        for batch in split.batches(batch_size=_ROWS, device=device):
+            classes.append(batch["y"].cpu())
+            clusters.append(model.classify(**seen(batch)).logits.argmax(-1).cpu())
+    return clustering(torch.cat(classes), torch.cat(clusters))
 
 
 def clustering(y_true: Tensor | Sequence[int], assigned: Tensor | Sequence[int]) -> Clustering:
