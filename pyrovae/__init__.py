@@ -26,7 +26,15 @@ if TYPE_CHECKING:
         training,
     )
     from pyrovae.evaluation import evaluate, impute, score
-    from pyrovae.models import VAE, ConditionalVAE
+    from pyrovae.models import (
+        VAE,
+        AuxiliaryVAE,
+        Classifier,
+        ClusterVAE,
+        ConditionalVAE,
+        SemiSupervisedVAE,
+        StackedVAE,
+    )
     from pyrovae.saving import load, save
     from pyrovae.training import compile, fit
 
@@ -47,7 +55,12 @@ _ROOMS = (
     "training",
 )
 _NAMES = {
+    "AuxiliaryVAE": "pyrovae.models",
+    "Classifier": "pyrovae.models",
+    "ClusterVAE": "pyrovae.models",
     "ConditionalVAE": "pyrovae.models",
+    "SemiSupervisedVAE": "pyrovae.models",
+    "StackedVAE": "pyrovae.models",
     "VAE": "pyrovae.models",
     "compile": "pyrovae.training",
     "evaluate": "pyrovae.evaluation",
@@ -78,7 +91,12 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "VAE",
+    "AuxiliaryVAE",
+    "Classifier",
+    "ClusterVAE",
     "ConditionalVAE",
+    "SemiSupervisedVAE",
+    "StackedVAE",
     "compile",
     "data",
     "distances",

@@ -34,7 +34,7 @@ def baselines(tree: Mapping[str, Any], *, allow: Iterable[str] = ()) -> dict[str
         allow: packages beside pyrovae whose classes may be named.
     """
     found = _models(tree["model"], allow)
-    own = {**tree, "features": None}  # neither is on top of another run
+    own = {**tree, _FEATURES: None} if _FEATURES in tree else tree  # neither is on top of a run
     return {name: {**own, "model": model} for name, model in found.items()}
 
 
