@@ -20,6 +20,7 @@ FOLDER = Path(__file__).parent
 PAGE = FOLDER.parent / "docs" / "performance.md"
 SCRIPTS = {
     "step": "A training step",
+    "labels": "A step without labels",
     "epoch": "An epoch",
     "evaluate": "An evaluation",
     "memory": "Memory of the parts",

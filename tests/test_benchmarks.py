@@ -23,7 +23,6 @@ RESULTS = {
     "imputing",
     "objectives",
     "clustering",
-    "labels",
 }  # long trainings, run by hand
 EPOCH_ROWS = {"ours, first", "ours", "Pyro by hand"}
 
