@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pyrovae.cli.run_folder import EVALUATION
 from pyrovae.data import Data
+from pyrovae.data.labelled import is_known
 from pyrovae.evaluation import (
     Classification,
     Clustering,
@@ -14,7 +15,6 @@ from pyrovae.evaluation import (
     cluster_agreement,
     feature_classification,
 )
-from pyrovae.evaluation.classifying import is_known
 from pyrovae.files import write_text
 from pyrovae.models import VAE, Classifier, ClusterVAE, Model
 from pyrovae.posteriors import Deterministic

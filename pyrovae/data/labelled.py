@@ -73,9 +73,10 @@ def is_known(y: Tensor) -> Tensor:
         >>> is_known(torch.tensor([2, -1])).tolist(), is_known(torch.tensor([nan, 0.5])).tolist()
         ([True, False], [False, True])
     """
-    if y.is_floating_point():
-        return ~y.reshape(len(y), -1).isnan().any(1)
-    return y != UNLABELLED
+    if not y.is_floating_point():
+        return y != UNLABELLED
+    known = ~y.isnan()
+    return known.flatten(1).all(1) if known.dim() > 1 else known
 
 
 def keeping(data: Data, kept: Tensor) -> Data:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pyrovae.data import Data, DataLike
+from pyrovae.data.labelled import is_known
 from pyrovae.evaluation.asked import check_seed, held_out
 from pyrovae.evaluation.classification import Classification, of_classes, of_numbers
 from pyrovae.evaluation.importance import device_of, evaluating
@@ -89,19 +90,6 @@ def known_labels(data: Data, asked_by: str) -> None:
             f"{asked_by} expects data with labels, a tensor 'y' beside x; these have the keys "
             f"{', '.join(data.keys)}"
         )
-
-
-def is_known(y: Tensor) -> Tensor:
-    """Return which labels are known, of shape `[N]`: those that are not -1, and not nan.
-
-    Example:
-        >>> is_known(torch.tensor([3, -1])), is_known(torch.tensor([[1.0, 2.0], [0.0, torch.nan]]))
-        (tensor([ True, False]), tensor([ True, False]))
-    """
-    if not y.is_floating_point():
-        return y >= 0
-    known = ~y.isnan()
-    return known.flatten(1).all(-1) if known.dim() > 1 else known
 
 
 def seen(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from pyrovae.data import Data, DataLike, as_data
+from pyrovae.data.labelled import is_known
 from pyrovae.evaluation.asked import check_seed, held_out
 from pyrovae.evaluation.classification import Classification, of_classes, of_numbers
-from pyrovae.evaluation.classifying import BINS, is_known, known_labels, seen
+from pyrovae.evaluation.classifying import BINS, known_labels, seen
 from pyrovae.evaluation.importance import device_of, evaluating
 from pyrovae.evaluation.latents import posterior
 from pyrovae.evaluation.memory import rows_within, within_memory

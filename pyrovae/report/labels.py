@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from pyrovae.context import Context
+from pyrovae.data.labelled import is_known
 from pyrovae.evaluation import classification
-from pyrovae.evaluation.classifying import is_known
 from pyrovae.report.drawing import Picture
 from pyrovae.report.kinds import levels_of, tiles
 from pyrovae.report.label_figures import calibration, column_names, confusion
